@@ -1,0 +1,51 @@
+# Every target sets up what it needs; `make backtest` and `make test` work on an empty machine.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Pinned, because an unpinned torch may bring gigabytes of GPU libraries to a machine without a GPU.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: backtest test check bench docs clean
+
+backtest: .venv/.base
+	$(BIN)/foremargin backtest --workers $(WORKERS)
+
+test: .venv/.dev
+	$(BIN)/pytest -n $(WORKERS)
+
+check: .venv/.dev .venv/.docs .cache/types/foremargin
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	MYPYPATH=.cache/types $(BIN)/mypy -p foremargin
+	$(BIN)/lint-imports
+	$(MAKE) docs
+
+bench: .venv/.dev
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: .venv/.docs
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv .cache build dist *.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.base: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/.dev: .venv/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+.venv/.docs: .venv/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
+
+# Type checkers need a package name that does not depend on the folder of the clone.
+.cache/types/foremargin:
+	mkdir -p .cache/types && ln -sfn ../.. $@

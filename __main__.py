@@ -1,0 +1,6 @@
+"""``python -m foremargin`` is the ``foremargin`` command."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The panel: what happened, on one time axis, with the reason for everything that is missing."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import InputError, ShapeError
+from .findings import Finding
+
+FIELDS: Mapping[str, str] = {
+    "open": "first price of the period, quote currency",
+    "high": "highest price of the period, quote currency",
+    "low": "lowest price of the period, quote currency",
+    "volume": "traded quantity, units of the instrument",
+    "quote_volume": "traded value, quote currency",
+    "number_of_trades": "trades in the period, count",
+    "taker_buy_volume": "quantity bought by takers, units of the instrument",
+    "bar_count": "bars that the period was made of, count",
+    "realized_variance": "sum of squared log returns inside the period, decimal squared",
+    "bipower_variance": "jump-robust variance inside the period, decimal squared",
+    "semivariance_negative": "sum of squared negative log returns, decimal squared",
+    "semivariance_positive": "sum of squared positive log returns, decimal squared",
+    "realized_quarticity": "fourth-moment measure of the noise in realized_variance, decimal^4",
+    "bid": "last best bid of the period, quote currency",
+    "ask": "last best ask of the period, quote currency",
+    "spread_bps": "last quoted spread of the period, basis points of mid",
+    "funding_rate": "funding paid by longs, decimal, summed over the period",
+    "open_interest": "last open interest of the period, units of the instrument",
+    "implied_vol": "last implied volatility of the period, decimal per year",
+}
+"""Optional fields of a panel and their units; a source fills those that it knows."""
+
+
+class Missing(IntEnum):
+    """Why a period of an instrument has no price."""
+
+    PRESENT = 0
+    """There is a price."""
+    NOT_LISTED = 1
+    """Before the first or after the last price."""
+    HALTED = 2
+    """The source has the period, but nothing traded in it."""
+    NO_DATA = 3
+    """The instrument trades then, but the source has nothing."""
+    CLOSED = 4
+    """Its market is closed then (a weekend of an exchange beside a market that never closes)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Prices and measures of several instruments, one row per period.
+
+    Every array is read-only, float64 unless said otherwise, and NaN where `missing` is not zero.
+    Nothing is forward-filled. The return of a period that follows a missing one spans the gap.
+
+    Attributes
+    ----------
+    time : ndarray of datetime64[ns], shape (n_periods,)
+        UTC instant at which the period has ended and its values are known; strictly increasing.
+        The day 2020-03-12 has the time 2020-03-13 00:00.
+    period : pandas.Timedelta
+        Length of one period.
+    instruments : tuple of str, length n_instruments
+        Names, in column order.
+    close : ndarray, shape (n_periods, n_instruments)
+        Last price of the period, quote currency, positive.
+    log_return : ndarray, shape (n_periods, n_instruments)
+        Decimal log return since the instrument's previous present period; NaN at its first.
+    missing : ndarray of int8, shape (n_periods, n_instruments)
+        A :class:`Missing` code; zero where there is a price.
+    periods_per_year : ndarray, shape (n_instruments,)
+        365 per daily period for instruments that trade every day, 252 for exchange calendars,
+        times the periods per day for shorter periods.
+    fields : mapping of str to ndarray, shape (n_periods, n_instruments)
+        Whichever of :data:`FIELDS` the source knows.
+    findings : tuple of Finding
+        Everything the quality checks found, and what was done about it.
+    source : str
+        Where the panel came from, for people.
+    """
+
+    time: NDArray[np.datetime64]
+    period: pd.Timedelta
+    instruments: tuple[str, ...]
+    close: NDArray[np.float64]
+    log_return: NDArray[np.float64]
+    missing: NDArray[np.int8]
+    periods_per_year: NDArray[np.float64]
+    fields: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.time), len(self.instruments))
+        unknown = sorted(set(self.fields) - set(FIELDS))
+        if unknown:
+            raise InputError(
+                f"panel fields must be among {sorted(FIELDS)}, found {unknown}; "
+                "add the name and its unit to foremargin.markets.FIELDS"
+            )
+        arrays: dict[str, NDArray[Any]] = {
+            "close": self.close,
+            "log_return": self.log_return,
+            "missing": self.missing,
+            **self.fields,
+        }
+        for name, array in arrays.items():
+            if array.shape != shape:
+                raise ShapeError(
+                    f"{name} must have shape {shape} (periods, instruments), was {array.shape}"
+                )
+        if not (np.diff(self.time) > np.timedelta64(0)).all():
+            raise InputError("panel time must be strictly increasing; sort it and drop duplicates")
+        for array in (*arrays.values(), self.time, self.periods_per_year):
+            array.setflags(write=False)
+
+    @property
+    def n_periods(self) -> int:
+        """Number of periods (rows)."""
+        return len(self.time)
+
+    @property
+    def n_instruments(self) -> int:
+        """Number of instruments (columns)."""
+        return len(self.instruments)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """True where there is a price, shape (n_periods, n_instruments)."""
+        return np.equal(self.missing, Missing.PRESENT)
+
+    @property
+    def periods_per_day(self) -> float:
+        """Periods in a calendar day: 1 for daily, 24 for hourly."""
+        return float(pd.Timedelta(days=1) / self.period)
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """Return a field, shape (n_periods, n_instruments); all NaN if the source has none."""
+        if name not in FIELDS:
+            raise InputError(f"a panel field must be one of {sorted(FIELDS)}, was {name!r}")
+        if name in self.fields:
+            return self.fields[name]
+        return np.full((self.n_periods, self.n_instruments), np.nan)
+
+    def upto(self, stop: int) -> "Panel":
+        """Return the first `stop` periods: the panel as it was known at ``time[stop - 1]``."""
+        return self._take(slice(0, stop), slice(None))
+
+    def select(self, instruments: Sequence[str]) -> "Panel":
+        """Return the panel with these instruments only, in this order."""
+        unknown = sorted(set(instruments) - set(self.instruments))
+        if unknown:
+            raise InputError(
+                f"instruments must be among {list(self.instruments)}, found {unknown}; "
+                "check the spelling or the data path"
+            )
+        return self._take(slice(None), [self.instruments.index(name) for name in instruments])
+
+    def _take(self, rows: slice, columns: slice | list[int]) -> "Panel":
+        chosen = np.arange(self.n_instruments)[columns]
+        return Panel(
+            time=self.time[rows],
+            period=self.period,
+            instruments=tuple(self.instruments[i] for i in chosen),
+            close=self.close[rows][:, chosen],
+            log_return=self.log_return[rows][:, chosen],
+            missing=self.missing[rows][:, chosen],
+            periods_per_year=self.periods_per_year[chosen],
+            fields={name: array[rows][:, chosen] for name, array in self.fields.items()},
+            findings=self.findings,
+            source=self.source,
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return a tidy table: one row per period and instrument, one column per field."""
+        index = pd.MultiIndex.from_product(
+            [pd.DatetimeIndex(self.time, tz="UTC"), list(self.instruments)],
+            names=["time", "instrument"],
+        )
+        columns = {"close": self.close, "log_return": self.log_return, **self.fields}
+        table = pd.DataFrame({name: array.ravel() for name, array in columns.items()}, index=index)
+        reason = [
+            Missing(int(code)).name.lower().replace("_", "-") for code in self.missing.ravel()
+        ]
+        return table.assign(missing=reason)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the values: equal exactly when the data are equal."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.instruments, self.period)).encode())
+        digest.update(self.time.astype("datetime64[ns]").tobytes())
+        named = {"close": self.close, "log_return": self.log_return, **self.fields}
+        for name in sorted(named):
+            digest.update(name.encode())
+            # Adding 0.0 turns -0.0 into 0.0, which is the same number and must hash the same.
+            digest.update((np.ascontiguousarray(named[name]) + 0.0).tobytes())
+        digest.update(np.ascontiguousarray(self.missing).tobytes())
+        return digest.hexdigest()
