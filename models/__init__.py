@@ -1,1 +1,41 @@
-"""models."""
+"""Forecasters: a specification is fitted on the past and forecasts variance, tails and stress."""
+
+from .ewma import Ewma
+from .forecast import TAIL_PROBABILITIES, Forecast, join_forecasts
+from .forecaster import FittedForecaster, Forecaster
+from .garch import Distribution, Garch, GarchFit, StartVariance, Volatility, fit_garch
+from .har import LogHar
+from .har_pooled import PooledHar
+from .regime_network import RegimeNetwork
+from .regime_training import TrainingPlan
+
+ALL_FORECASTERS: tuple[Forecaster, ...] = (
+    Ewma(decay=0.94),
+    Ewma(decay=0.97),
+    Ewma(decay=0.99),
+    *(Garch(volatility=v, distribution=d) for v in Volatility for d in Distribution),
+    LogHar(),
+    PooledHar(),
+    RegimeNetwork(),
+)
+"""Every registered forecaster; the conformance tests run for each."""
+
+__all__ = [
+    "ALL_FORECASTERS",
+    "TAIL_PROBABILITIES",
+    "Distribution",
+    "Ewma",
+    "FittedForecaster",
+    "Forecast",
+    "Forecaster",
+    "Garch",
+    "GarchFit",
+    "LogHar",
+    "PooledHar",
+    "RegimeNetwork",
+    "StartVariance",
+    "TrainingPlan",
+    "Volatility",
+    "fit_garch",
+    "join_forecasts",
+]

@@ -1,0 +1,130 @@
+"""Features: everything a model may look at, on the panel's axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..markets import Panel
+from .feature import Feature, Measures
+from .har import HAR_FEATURES
+from .implied import IMPLIED_FEATURES
+from .leverage import LEVERAGE_FEATURES
+from .liquidity import LIQUIDITY_FEATURES
+from .market import MARKET_FEATURES
+from .season import SEASON_FEATURES
+
+ALL_FEATURES: tuple[Feature, ...] = (
+    *HAR_FEATURES,
+    *LEVERAGE_FEATURES,
+    *LIQUIDITY_FEATURES,
+    *MARKET_FEATURES,
+    *SEASON_FEATURES,
+    *IMPLIED_FEATURES,
+)
+"""Every registered feature; a new one is one entry here (its file may hold several)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What was known at the close of each period; read-only arrays.
+
+    Attributes
+    ----------
+    time : ndarray of datetime64[ns], shape (n_periods,)
+        End of the period, UTC: the moment from which the row is known.
+    instruments : tuple of str
+        Names, in column order.
+    names : tuple of str, length n_features
+        Feature names; units and meanings stand in :data:`ALL_FEATURES`.
+    values : ndarray, shape (n_periods, n_instruments, n_features)
+        NaN where a feature cannot be known; never filled.
+    variance : ndarray, shape (n_periods, n_instruments)
+        Variance of the period, decimal squared (see :mod:`foremargin.features.variance`).
+    level : ndarray, shape (n_periods, n_instruments)
+        Expanding mean of the log of the floored variance: the long-run level known so far.
+    """
+
+    time: NDArray[np.datetime64]
+    instruments: tuple[str, ...]
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    level: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for array in (self.values, self.variance, self.level):
+            array.setflags(write=False)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return one feature, shape (n_periods, n_instruments)."""
+        if name not in self.names:
+            raise InputError(f"a feature must be one of {list(self.names)}, was {name!r}")
+        return self.values[:, :, self.names.index(name)]
+
+    def upto(self, stop: int) -> "Features":
+        """Return the first `stop` periods."""
+        return Features(
+            time=self.time[:stop],
+            instruments=self.instruments,
+            names=self.names,
+            values=self.values[:stop],
+            variance=self.variance[:stop],
+            level=self.level[:stop],
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return a tidy table: one row per period and instrument, one column per feature."""
+        index = pd.MultiIndex.from_product(
+            [pd.DatetimeIndex(self.time, tz="UTC"), list(self.instruments)],
+            names=["time", "instrument"],
+        )
+        flat = self.values.reshape(-1, len(self.names))
+        return pd.DataFrame(flat, index=index, columns=list(self.names))
+
+
+def build_features(panel: Panel, *, names: Sequence[str] | None = None) -> Features:
+    """Compute features of a panel.
+
+    Parameters
+    ----------
+    panel : Panel
+        The market.
+    names : sequence of str, optional
+        Which of :data:`ALL_FEATURES`; by default all that say something at this period length.
+
+    Raises
+    ------
+    InputError
+        If a name is not registered.
+    """
+    measures = Measures(panel=panel)
+    chosen = _chosen(panel, names)
+    shape = (panel.n_periods, panel.n_instruments, len(chosen))
+    values = np.empty(shape)
+    for k, feature in enumerate(chosen):
+        values[:, :, k] = feature.compute(measures)
+    # A measure may divide by a tiny number; what is not a number is missing, and stays visible.
+    values[~np.isfinite(values)] = np.nan
+    return Features(
+        time=panel.time,
+        instruments=panel.instruments,
+        names=tuple(feature.name for feature in chosen),
+        values=values,
+        variance=measures.variance,
+        level=measures.level,
+    )
+
+
+def _chosen(panel: Panel, names: Sequence[str] | None) -> list[Feature]:
+    by_name = {feature.name: feature for feature in ALL_FEATURES}
+    if names is None:
+        intraday = panel.periods_per_day > 1.0
+        return [f for f in ALL_FEATURES if intraday or not f.intraday_only]
+    unknown = sorted(set(names) - set(by_name))
+    if unknown:
+        raise InputError(f"features must be among {sorted(by_name)}, found {unknown}")
+    return [by_name[name] for name in names]

@@ -1,0 +1,148 @@
+"""One instrument in its own time: its present periods only, so that a week is a week of trading.
+
+An exchange beside a market that never closes has rows on the panel's axis in which it does not
+trade. Windows, lags and horizons must count its own periods, not those rows. Every measure is
+therefore written for one instrument's present periods and scattered back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..markets import Panel
+
+DAYS_PER_YEAR = 365.0  # calendar days; only used to turn calendar days into own periods
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnTime:
+    """The present periods of one instrument.
+
+    Attributes
+    ----------
+    panel : Panel
+        Where the values come from.
+    column : int
+        The instrument's column in the panel.
+    rows : ndarray of int, shape (n,)
+        The panel rows in which the instrument is present.
+    """
+
+    panel: Panel
+    column: int
+    rows: NDArray[np.intp]
+
+    @property
+    def time(self) -> pd.DatetimeIndex:
+        """End of each own period, UTC, shape (n,)."""
+        return pd.DatetimeIndex(self.panel.time[self.rows], tz="UTC")
+
+    @property
+    def log_return(self) -> NDArray[np.float64]:
+        """Decimal log return of each own period, shape (n,); the first is NaN."""
+        return _pick(self.panel.log_return, self)
+
+    @property
+    def close(self) -> NDArray[np.float64]:
+        """Last price, shape (n,)."""
+        return _pick(self.panel.close, self)
+
+    @property
+    def periods_per_year(self) -> float:
+        """Own periods in a year."""
+        return float(self.panel.periods_per_year[self.column])
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """Return a panel field in own time, shape (n,)."""
+        return _pick(self.panel.values(name), self)
+
+    def span(self, days: float) -> int:
+        """Return how many own periods `days` calendar days hold, at least one.
+
+        Seven days are 7 daily periods of a coin, 5 of a share and 168 hourly periods of a coin.
+        """
+        return max(1, round(days * self.periods_per_year / DAYS_PER_YEAR))
+
+    def slot(self) -> NDArray[np.intp]:
+        """Return the season of the period that *follows* each row: its hour of the week, 0..167.
+
+        The follower of a Friday of an exchange is its Monday; holidays are not known here.
+        """
+        start = self.time
+        if not self._trades_on_weekends():
+            days_ahead = np.select([start.dayofweek == 5, start.dayofweek == 6], [2, 1], 0)
+            start = start + pd.to_timedelta(days_ahead, unit="D")
+        return np.asarray(start.dayofweek * 24 + start.hour, dtype=np.intp)
+
+    def _trades_on_weekends(self) -> bool:
+        # A property of the calendar, not of the data after any origin.
+        return self.periods_per_year > 300 * self.panel.periods_per_day
+
+
+def _pick(array: NDArray[np.float64], own: OwnTime) -> NDArray[np.float64]:
+    picked: NDArray[np.float64] = array[own.rows, own.column]
+    return picked
+
+
+def own_times(panel: Panel) -> list[OwnTime]:
+    """Return every instrument of a panel in its own time, in column order."""
+    return [
+        OwnTime(panel=panel, column=i, rows=np.flatnonzero(panel.present[:, i]))
+        for i in range(panel.n_instruments)
+    ]
+
+
+def scatter(panel: Panel, compute: Callable[[OwnTime], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Apply `compute` to every instrument in own time; return panel shape, NaN elsewhere."""
+    out = np.full((panel.n_periods, panel.n_instruments), np.nan)
+    for own in own_times(panel):
+        if len(own.rows):
+            out[own.rows, own.column] = compute(own)
+    return out
+
+
+def trailing_mean(
+    values: NDArray[np.float64], window: int, *, min_periods: int | None = None
+) -> NDArray[np.float64]:
+    """Mean of the last `window` values including the current one, shape (n,).
+
+    NaN while fewer than `min_periods` (default: half the window, at least one) are finite.
+    """
+    needed = max(1, window // 2) if min_periods is None else min_periods
+    rolled = pd.Series(values).rolling(window, min_periods=min(needed, window)).mean()
+    return np.asarray(rolled, dtype=np.float64)
+
+
+def trailing_sum(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Sum of the last `window` values, each window summed afresh, shape (n,).
+
+    A running sum would leave a rounding residue where the sum is exactly zero, and a variance of
+    1e-21 is not a variance of zero. NaN where the window is incomplete.
+    """
+    out = np.full(len(values), np.nan)
+    if len(values) >= window:
+        out[window - 1 :] = sliding_window_view(values, window).sum(axis=1)
+    return out
+
+
+def trailing_std(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Return the trailing standard deviation, shape (n,); NaN on less than half a window."""
+    rolled = pd.Series(values).rolling(window, min_periods=max(2, window // 2)).std()
+    return np.asarray(rolled, dtype=np.float64)
+
+
+def expanding_mean(values: NDArray[np.float64], *, min_periods: int = 1) -> NDArray[np.float64]:
+    """Mean of all values so far, shape (n,)."""
+    mean = pd.Series(values).expanding(min_periods=min_periods).mean()
+    return np.asarray(mean, dtype=np.float64)
+
+
+def lagged(values: NDArray[np.float64], periods: int) -> NDArray[np.float64]:
+    """Value `periods` own periods ago, shape (n,); NaN at the start."""
+    out = np.full(len(values), np.nan)
+    out[periods:] = values[: max(0, len(values) - periods)]
+    return out

@@ -1,0 +1,152 @@
+"""Pooled log-HAR: one ridge regression for all instruments, each around its own long-run level.
+
+Bollerslev, Hood, Huss and Pedersen (2018), Review of Financial Studies 31(7). It sees every
+feature of the network and is its linear skip, so that the two differ by the network alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotEnoughHistoryError
+from ..features import History
+from ..markets import Panel
+from .forecast import Forecast, empty_variance
+from .log_regression import LogFit, fit_log_regression, log_target
+from .pooled import Standardiser, fit_standardiser, usable_rows
+
+MIN_ROWS = 500
+"""Fewest pooled rows a pooled model is fitted on."""
+
+_OFFSET_PRIOR = 100.0  # weight of "this instrument is like the others", rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledHar:
+    """All features, all instruments, one regression per horizon.
+
+    Attributes
+    ----------
+    penalty : float
+        Ridge penalty, in observations.
+    refit_days : int
+        Calendar days between two fits.
+    """
+
+    penalty: float = 20.0
+    refit_days: int = 28
+
+    @property
+    def name(self) -> str:
+        """``har-pooled``."""
+        return "har-pooled"
+
+    def fit(self, history: History, *, rng: np.random.Generator) -> "FittedPooledHar":
+        """Regress on the rows of all instruments."""
+        skip = fit_pooled(history, rows=usable_rows(history), penalty=self.penalty)
+        return FittedPooledHar(spec=self, regression=skip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledRegression:
+    """One regression per horizon, the scaling of its inputs, and what sets instruments apart.
+
+    Attributes
+    ----------
+    scaler : Standardiser
+        Scaling learnt on the training rows.
+    fits : tuple of LogFit
+        One per horizon, on standardised inputs.
+    log_offset : mapping of str to ndarray, shape (n_horizons,)
+        Log of the bias that the pooled regression has for one instrument, shrunk to zero. Logs
+        of squared returns and of realised variances stand differently to their means, so that
+        one correction cannot fit both. Unseen instruments have none.
+    """
+
+    scaler: Standardiser
+    fits: tuple[LogFit, ...]
+    log_offset: Mapping[str, NDArray[np.float64]]
+
+    def offsets(self, instruments: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return the log offsets, shape (n_instruments, n_horizons)."""
+        none = np.zeros(len(self.fits))
+        return np.stack([self.log_offset.get(name, none) for name in instruments])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedPooledHar:
+    """The pooled regression, ready to forecast.
+
+    Attributes
+    ----------
+    spec : PooledHar
+        What was fitted.
+    regression : PooledRegression
+        The estimates.
+    """
+
+    spec: PooledHar
+    regression: PooledRegression
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to note."""
+        return ()
+
+    def forecast(self, history: History, *, origins: slice) -> Forecast:
+        """Apply the regressions at each origin."""
+        panel = history.panel
+        x = self.regression.scaler.transform(history.features.values[origins])
+        rows = usable_rows(history)[origins]
+        offset = self.regression.offsets(panel.instruments)
+        base = history.features.level[origins][..., None] + offset  # (n_origins, N, H)
+        variance = empty_variance(len(x), panel.n_instruments, len(history.horizons))
+        for k, horizon in enumerate(history.horizons):
+            ratio = self.regression.fits[k].predict(x[rows])
+            variance[rows, k] = ratio * horizon * np.exp(base[rows, k])
+        return Forecast(
+            model=self.spec.name,
+            origin=panel.time[origins],
+            instruments=panel.instruments,
+            horizons=history.horizons,
+            variance=variance,
+        )
+
+
+def fit_pooled(history: History, *, rows: NDArray[np.bool_], penalty: float) -> PooledRegression:
+    """Fit the regressions of all horizons on these rows of the pooled table.
+
+    Raises
+    ------
+    NotEnoughHistoryError
+        If fewer than 500 rows have a known outcome.
+    """
+    scaler = fit_standardiser(history.features.values[rows])
+    panel = history.panel
+    fits, log_offset = [], np.zeros((panel.n_instruments, len(history.horizons)))
+    for k, horizon in enumerate(history.horizons):
+        y = log_target(history, horizon)
+        used = rows & np.isfinite(y)
+        if used.sum() < MIN_ROWS:
+            raise NotEnoughHistoryError(
+                f"a pooled model needs {MIN_ROWS} rows with a known outcome at horizon {horizon}, "
+                f"found {int(used.sum())}; start the forecasts later or add instruments"
+            )
+        x = scaler.transform(history.features.values[used])
+        ratio = history.targets.variance[used, k] / (horizon * np.exp(history.features.level[used]))
+        fit = fit_log_regression(x, y[used], ratio=ratio, penalty=penalty)
+        fits.append(fit)
+        log_offset[:, k] = _log_offsets(ratio / fit.predict(x), np.nonzero(used)[1], panel)
+    by_name = dict(zip(panel.instruments, log_offset, strict=True))
+    return PooledRegression(scaler=scaler, fits=tuple(fits), log_offset=by_name)
+
+
+def _log_offsets(
+    error: NDArray[np.float64], column: NDArray[np.intp], panel: Panel
+) -> NDArray[np.float64]:
+    """Log of each instrument's mean multiplicative error, shrunk to one, shape (n_instruments,)."""
+    count = np.bincount(column, minlength=panel.n_instruments)
+    total = np.bincount(column, weights=error, minlength=panel.n_instruments)
+    return np.asarray(np.log((total + _OFFSET_PRIOR) / (count + _OFFSET_PRIOR)))
