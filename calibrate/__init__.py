@@ -1,1 +1,47 @@
-"""calibrate."""
+"""From forecast to margin: tails, conformal calibration, anti-procyclicality, policies."""
+
+from .conformal import ConformalMargin, adaptive_conformal_margin
+from .market import MarginMarket, SideSeries
+from .policies import (
+    ALL_POLICIES,
+    EMIR_TOOLS,
+    PREDICTIVE_POLICIES,
+    REACTIVE_POLICIES,
+    Filtered,
+    Fixed,
+    Historical,
+    Policy,
+    Predictive,
+    Tool,
+    WithTool,
+)
+from .regime import Regime, market_regime
+from .schedule import SIDES, Generation, MarginSchedule, MarginStatus
+from .stress import with_stress_probability
+from .tails import with_tails
+
+__all__ = [
+    "ALL_POLICIES",
+    "EMIR_TOOLS",
+    "PREDICTIVE_POLICIES",
+    "REACTIVE_POLICIES",
+    "SIDES",
+    "ConformalMargin",
+    "Filtered",
+    "Fixed",
+    "Generation",
+    "Historical",
+    "MarginMarket",
+    "MarginSchedule",
+    "MarginStatus",
+    "Policy",
+    "Predictive",
+    "Regime",
+    "SideSeries",
+    "Tool",
+    "WithTool",
+    "adaptive_conformal_margin",
+    "market_regime",
+    "with_stress_probability",
+    "with_tails",
+]

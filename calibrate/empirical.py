@@ -1,0 +1,145 @@
+"""Empirical tails of scores that become known with a delay.
+
+One compiled pass keeps the last scores sorted and reads the tail from it at every origin. A score
+belongs to an origin and is known `lag` periods later; nothing here can see it before.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True)
+def _upper_quantile(ordered: NDArray[np.float64], count: int, tail_probability: float) -> float:
+    """Return the quantile at (count + 1)(1 - tail), interpolated, within the sample.
+
+    With exchangeable scores the next one exceeds it with at most `tail_probability` (up to
+    interpolation), which the plain sample quantile does not give.
+    """
+    position = (count + 1.0) * (1.0 - tail_probability) - 1.0
+    if position >= count - 1.0:
+        return float(ordered[count - 1])
+    if position <= 0.0:
+        return float(ordered[0])
+    below = int(position)
+    part = position - below
+    return float(ordered[below] * (1.0 - part) + ordered[below + 1] * part)
+
+
+@njit(cache=True)
+def _mean_beyond(ordered: NDArray[np.float64], count: int, threshold: float) -> float:
+    """Mean of the scores at or beyond a threshold; the threshold itself if there are none."""
+    total, seen = 0.0, 0
+    for i in range(count - 1, -1, -1):
+        if ordered[i] < threshold:
+            break
+        total += ordered[i]
+        seen += 1
+    return total / seen if seen > 0 else threshold
+
+
+@njit(cache=True)
+def _insert(ordered: NDArray[np.float64], count: int, value: float) -> None:
+    place = np.searchsorted(ordered[:count], value)
+    for i in range(count, place, -1):
+        ordered[i] = ordered[i - 1]
+    ordered[place] = value
+
+
+@njit(cache=True)
+def _remove(ordered: NDArray[np.float64], count: int, value: float) -> None:
+    place = np.searchsorted(ordered[:count], value)
+    for i in range(place, count - 1):
+        ordered[i] = ordered[i + 1]
+
+
+@njit(cache=True)
+def rolling_tails(
+    score: NDArray[np.float64],
+    tail_probabilities: NDArray[np.float64],
+    lag: int,
+    window: int,
+    needed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Quantile and mean beyond it of the last `window` known scores, at every origin.
+
+    Parameters
+    ----------
+    score : ndarray, shape (n,)
+        Score of each origin, positive where money was lost; NaN is skipped.
+    tail_probabilities : ndarray, shape (n_tails,)
+        Each in (0, 1).
+    lag : int
+        Periods after which the score of an origin is known, at least one.
+    window : int
+        Finite scores kept.
+    needed : int
+        Fewest finite scores; NaN before.
+
+    Returns
+    -------
+    quantile, mean_beyond : ndarray, shape (n, n_tails)
+        In the unit of the scores.
+    """
+    n, n_tails = len(score), len(tail_probabilities)
+    quantile = np.full((n, n_tails), np.nan)
+    beyond = np.full((n, n_tails), np.nan)
+    ordered, queue = np.empty(window + 1), np.empty(window)
+    count, head = 0, 0
+    for t in range(n):
+        if t >= lag and np.isfinite(score[t - lag]):
+            if count == window:
+                _remove(ordered, count, queue[head])
+                count -= 1
+            _insert(ordered, count, score[t - lag])
+            queue[head] = score[t - lag]
+            head = (head + 1) % window
+            count += 1
+        if count >= needed:
+            for k in range(n_tails):
+                quantile[t, k] = _upper_quantile(ordered, count, tail_probabilities[k])
+                beyond[t, k] = _mean_beyond(ordered, count, quantile[t, k])
+    return quantile, beyond
+
+
+@njit(cache=True)
+def adaptive_quantile(
+    score: NDArray[np.float64],
+    tail_probability: float,
+    lag: int,
+    window: int,
+    needed: int,
+    rate: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute a rolling quantile whose level answers to its own breaches; see :mod:`.conformal`.
+
+    Returns
+    -------
+    quantile : ndarray, shape (n,)
+        In the unit of the scores; NaN before there are enough.
+    level : ndarray, shape (n,)
+        Tail probability at which the quantile was read.
+    """
+    n = len(score)
+    quantile, level = np.full(n, np.nan), np.full(n, np.nan)
+    ordered, queue = np.empty(window + 1), np.empty(window)
+    count, head = 0, 0
+    current = tail_probability
+    low, high = tail_probability / 4.0, tail_probability * 3.0
+    for t in range(n):
+        if t >= lag and np.isfinite(score[t - lag]):
+            past = score[t - lag]
+            if np.isfinite(quantile[t - lag]):
+                breach = 1.0 if past > quantile[t - lag] else 0.0
+                current = min(max(current + rate * (tail_probability - breach), low), high)
+            if count == window:
+                _remove(ordered, count, queue[head])
+                count -= 1
+            _insert(ordered, count, past)
+            queue[head] = past
+            head = (head + 1) % window
+            count += 1
+        if count >= needed:
+            quantile[t] = _upper_quantile(ordered, count, current)
+            level[t] = current
+    return quantile, level

@@ -1,0 +1,51 @@
+"""Margin policies: one rule, one file, one interface."""
+
+from .filtered import Filtered
+from .fixed import Fixed
+from .historical import Historical
+from .policy import Policy
+from .predictive import RESPONSIVENESS, Predictive
+from .tools import EMIR_TOOLS, Tool, WithTool
+
+_REACTIVE: tuple[Policy, ...] = (
+    Fixed(),
+    Filtered(model="ewma-0.94"),
+    Filtered(model="ewma-0.97"),
+    Filtered(model="ewma-0.99"),
+    Historical(sessions=250),
+    Historical(sessions=500),
+    Historical(sessions=1_000),
+    Filtered(model="garch-normal"),
+    Filtered(model="gjr-t"),
+)
+
+REACTIVE_POLICIES: tuple[Policy, ...] = tuple(
+    policy
+    for plain in _REACTIVE
+    for policy in (plain, *(WithTool(policy=plain, tool=tool) for tool in EMIR_TOOLS))
+)
+"""Every policy that a predictive one has to beat: nine, each plain and with three tools."""
+
+PREDICTIVE_POLICIES: tuple[Policy, ...] = (
+    Predictive(model="regime-network"),
+    Predictive(model="har-pooled", name="predictive-har"),
+)
+"""Policies from forecasts; the first is the one that the verdict is about."""
+
+ALL_POLICIES: tuple[Policy, ...] = (*REACTIVE_POLICIES, *PREDICTIVE_POLICIES)
+"""Every registered policy; the conformance tests run for each."""
+
+__all__ = [
+    "ALL_POLICIES",
+    "EMIR_TOOLS",
+    "PREDICTIVE_POLICIES",
+    "REACTIVE_POLICIES",
+    "RESPONSIVENESS",
+    "Filtered",
+    "Fixed",
+    "Historical",
+    "Policy",
+    "Predictive",
+    "Tool",
+    "WithTool",
+]

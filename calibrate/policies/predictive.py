@@ -1,0 +1,114 @@
+"""Fourth generation: margins from a forecast, calibrated on its own errors.
+
+The forecast sets the volatility, adaptive conformal inference sets the multiple that holds the
+breach rate, and how far the margin follows the forecast is learned: the scale is
+
+    sigma_forecast ** r * sigma_usual ** (1 - r)
+
+with `sigma_usual` the geometric mean of the forecasts of the last two years. The tail does not
+move one for one with the variance (less so the longer the horizon), and a margin that follows
+less also lurches less. The exponent is the one with the smallest quantile loss so far, over all
+instruments and sides, chosen anew every four weeks from outcomes that were known by then.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..conformal import adaptive_conformal_margin
+from ..market import MarginMarket, SideSeries
+from ..schedule import Generation
+
+RESPONSIVENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Exponents to choose from: 0 ignores the forecast, 1 follows it one for one."""
+
+_START = 0.75  # exponent before there is enough evidence
+_EVIDENCE_SESSIONS = 250  # trading days of outcomes before evidence counts
+_CHOOSE_DAYS = 28  # calendar days between two choices
+_USUAL_SESSIONS = 500
+_WINDOW_SESSIONS = 1_000
+_NEEDED = 250
+_ACI_RATE = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictive:
+    """Calibrated margin from the forecasts of one model.
+
+    Attributes
+    ----------
+    model : str
+        Name of the forecaster.
+    name : str
+        Name of the policy.
+    generation : Generation
+        Predictive, or control when the forecast is not one that anybody could have.
+    """
+
+    model: str
+    name: str = "predictive"
+    generation: Generation = Generation.PREDICTIVE
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one model."""
+        return (self.model,)
+
+    def margin(self, market: MarginMarket) -> NDArray[np.float64]:
+        """Compute the margin of every exponent, then follow the best of the past."""
+        rules = [partial(self._rate, responsiveness=r) for r in RESPONSIVENESS]
+        candidates = np.stack([market.each_side(rule) for rule in rules])
+        chosen = choose_responsiveness(candidates, market)
+        margin: NDArray[np.float64] = candidates[chosen, np.arange(len(chosen))]
+        return margin
+
+    def _rate(self, series: SideSeries, *, responsiveness: float) -> NDArray[np.float64]:
+        sigma = series.sigma(self.model)
+        log_sigma = pd.Series(np.log(sigma))
+        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
+        scale = np.exp(responsiveness * log_sigma + (1.0 - responsiveness) * usual)
+        window = _WINDOW_SESSIONS * series.session
+        calibrated = adaptive_conformal_margin(
+            series.log_loss,
+            np.asarray(scale),
+            tail_probability=series.tail_probability,
+            horizon=series.horizon,
+            window=window,
+            needed=min(_NEEDED, window),
+            rate=_ACI_RATE,
+        )
+        return series.rate(np.where(calibrated.margin > 0.0, calibrated.margin, np.nan))
+
+
+def choose_responsiveness(
+    candidates: NDArray[np.float64], market: MarginMarket
+) -> NDArray[np.intp]:
+    """Return which candidate to follow at each row, shape (n_periods,).
+
+    Parameters
+    ----------
+    candidates : ndarray, shape (n_candidates, n_periods, n_instruments, 2)
+        Margin rates for each of :data:`RESPONSIVENESS`.
+    market : MarginMarket
+        For the losses and the moments they became known.
+    """
+    panel = market.history.panel
+    known_at = market.history.targets.known_at[:, :, market.history.targets.at(market.horizon)]
+    loss = market.loss()
+    score = candidates + np.maximum(loss - candidates, 0.0) / market.tail_probability
+    usable = np.isfinite(score).all(axis=0) & (known_at < panel.n_periods)[..., None]
+    gained = np.zeros((len(candidates), panel.n_periods))  # by the row it became known at
+    count = np.zeros(panel.n_periods)
+    rows = np.broadcast_to(known_at[..., None], usable.shape)[usable]
+    np.add.at(count, rows, 1.0)
+    for k, each in enumerate(score):
+        np.add.at(gained[k], rows, each[usable])
+    best = np.cumsum(gained, axis=1).argmin(axis=0)
+    evidence = np.cumsum(count) >= _EVIDENCE_SESSIONS * 2 * panel.periods_per_session.max()
+    default = RESPONSIVENESS.index(_START)
+    step = max(1, round(_CHOOSE_DAYS * panel.periods_per_day))
+    held = (np.arange(panel.n_periods) // step) * step
+    return np.asarray(np.where(evidence[held], best[held], default), dtype=np.intp)
