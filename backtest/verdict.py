@@ -1,0 +1,220 @@
+"""The verdict: whether predictive margin beat reactive margin, and how surely."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..calibrate import Generation
+from .bootstrap import BootstrapInterval, bootstrap_interval
+from .cells import Cells, make_cells
+from .comparison import ModelConfidenceSet, model_confidence_set
+from .frontier import cost_shortfall_curve
+from .losses import quantile_loss, shortfall
+from .metrics import cost_factors, coverage_gate, policy_table, series_table
+from .quintiles import quintile_table
+from .replay import Replay
+
+_CONFIDENCE = 0.90
+_RESAMPLES = 1_000
+_BLOCK = 20  # mean block of the bootstrap, origins; at least the horizon
+_MCS_SIZE = 0.10
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """Everything that one replay says; tables first.
+
+    Attributes
+    ----------
+    replay : Replay
+        The raw series.
+    predictive : str
+        The policy that is judged.
+    reference : str
+        The reactive policy with the smallest quantile loss in the test period: chosen with
+        hindsight, so that no reader can name a better one.
+    policies : pandas.DataFrame
+        One row per policy, pooled over instruments and sides (see :func:`policy_table`).
+    series : pandas.DataFrame
+        One row per policy, instrument and side.
+    quintiles : pandas.DataFrame
+        Breach rate per policy and quintile of the volatility at the origin.
+    frontier : pandas.DataFrame
+        Cost and shortfall of every policy over a range of scales.
+    confidence_set : ModelConfidenceSet
+        Policies that cannot be told from the best by quantile loss (90 %), controls left out.
+    quantile_loss_change : BootstrapInterval
+        Quantile loss of predictive over reference, minus one.
+    shortfall_change : BootstrapInterval
+        Total shortfall at matched cost of predictive over reference, minus one.
+    """
+
+    replay: Replay
+    predictive: str
+    reference: str
+    policies: pd.DataFrame
+    series: pd.DataFrame
+    quintiles: pd.DataFrame
+    frontier: pd.DataFrame
+    confidence_set: ModelConfidenceSet
+    quantile_loss_change: BootstrapInterval
+    shortfall_change: BootstrapInterval
+
+    @property
+    def horizon(self) -> int:
+        """Margin period of risk, own periods."""
+        return self.replay.horizon
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table of policies, best quantile loss first."""
+        return self.policies.sort_values("quantile_loss")
+
+    def row(self, policy: str) -> Mapping[str, Any]:
+        """Return the numbers of one policy by name of the metric."""
+        return {str(key): value for key, value in self.policies.loc[policy].items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the raw series as plain values, for ``verdict.json``."""
+        replayed = self.replay
+        origins = pd.DatetimeIndex(replayed.origin, tz="UTC")
+        test = origins[replayed.in_test]
+        return {
+            "horizon": self.horizon,
+            "tail_probability": replayed.market.tail_probability,
+            "predictive": self.predictive,
+            "reference": self.reference,
+            "instruments": list(replayed.instruments),
+            "validation_from": origins[0].isoformat(),
+            "test_from": test[0].isoformat(),
+            "test_to": test[-1].isoformat(),
+            "quantile_loss_change": _interval(self.quantile_loss_change),
+            "shortfall_change": _interval(self.shortfall_change),
+            "confidence_set": [str(name) for name in self.confidence_set.included],
+            "policies": json.loads(self.policies.to_json(orient="index", double_precision=15)),
+            "quintiles": json.loads(self.quintiles.to_json(orient="index", double_precision=15)),
+        }
+
+
+def judge(replayed: Replay, *, rng: np.random.Generator) -> Verdict:
+    """Compare all policies of a replay over its test period.
+
+    Parameters
+    ----------
+    replayed : Replay
+        Margins and losses.
+    rng : numpy.random.Generator
+        Source of the bootstraps.
+
+    Raises
+    ------
+    InputError
+        If validation or test holds no cell in which all policies can be compared.
+    """
+    tail = replayed.market.tail_probability
+    validation, test = make_cells(replayed, test=False), make_cells(replayed, test=True)
+    reference = best_reactive(replayed, test)
+    factors = cost_factors(validation, reference=reference)
+    series = series_table(
+        test, instruments=replayed.instruments, tail_probability=tail, horizon=replayed.horizon
+    )
+    policies = policy_table(
+        test,
+        reference=reference,
+        factors=factors,
+        tail_probability=tail,
+        horizon=replayed.horizon,
+    ).join(coverage_gate(series))
+    changes = _changes(replayed, test, reference=reference, factors=factors, rng=rng)
+    confidence_set = _confidence_set(replayed, test, rng=rng)
+    policies["in_confidence_set"] = policies.index.isin(confidence_set.included)
+    generation = {s.policy: s.generation.value for s in replayed.schedules}
+    policies.insert(0, "generation", policies.index.map(generation))
+    return Verdict(
+        replay=replayed,
+        predictive=replayed.predictive,
+        reference=reference,
+        policies=policies,
+        series=series,
+        quintiles=quintile_table(replayed, test),
+        frontier=cost_shortfall_curve(test),
+        confidence_set=confidence_set,
+        quantile_loss_change=changes[0],
+        shortfall_change=changes[1],
+    )
+
+
+def best_reactive(replayed: Replay, test: Cells) -> str:
+    """Return the reactive policy with the smallest quantile loss over the test cells."""
+    tail = replayed.market.tail_probability
+    mean = {
+        name: float(quantile_loss(test.loss, test.of(name), tail_probability=tail).mean())
+        for name in replayed.names(Generation.REACTIVE)
+    }
+    return min(mean, key=lambda name: mean[name])
+
+
+def _changes(
+    replayed: Replay,
+    test: Cells,
+    *,
+    reference: str,
+    factors: Mapping[str, float],
+    rng: np.random.Generator,
+) -> tuple[BootstrapInterval, BootstrapInterval]:
+    """Relative changes with intervals from resampling blocks of origins, paired."""
+    tail = replayed.market.tail_probability
+    score, short = [], []
+    for name in (replayed.predictive, reference):
+        margin = test.of(name)
+        score.append(test.per_origin(quantile_loss(test.loss, margin, tail_probability=tail)))
+        short.append(test.per_origin(shortfall(test.loss, margin * factors[name])))
+    return _ratio_interval(score, replayed, rng), _ratio_interval(short, replayed, rng)
+
+
+def _ratio_interval(
+    pair: list[Any], replayed: Replay, rng: np.random.Generator
+) -> BootstrapInterval:
+    def change(ours: Any, theirs: Any) -> float:
+        base = float(np.sum(theirs))
+        # A resample without any shortfall on either side shows no difference.
+        return float(np.sum(ours)) / base - 1.0 if base > 0.0 else 0.0
+
+    return bootstrap_interval(
+        change,
+        *pair,
+        confidence_level=_CONFIDENCE,
+        mean_block=max(_BLOCK, 2 * replayed.horizon),
+        n_resamples=_RESAMPLES,
+        rng=rng,
+    )
+
+
+def _confidence_set(
+    replayed: Replay, test: Cells, *, rng: np.random.Generator
+) -> ModelConfidenceSet:
+    controls = set(replayed.names(Generation.CONTROL))
+    tail = replayed.market.tail_probability
+    losses = {
+        name: test.per_origin(quantile_loss(test.loss, test.of(name), tail_probability=tail))
+        for name in test.policies
+        if name not in controls
+    }
+    return model_confidence_set(
+        pd.DataFrame(losses),
+        size=_MCS_SIZE,
+        block_length=max(_BLOCK, 2 * replayed.horizon),
+        rng=rng,
+    )
+
+
+def _interval(interval: BootstrapInterval) -> dict[str, float]:
+    return {
+        "estimate": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "confidence_level": interval.confidence_level,
+    }

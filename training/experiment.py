@@ -1,0 +1,209 @@
+"""The experiment file: everything that decides what a run computes."""
+
+from collections.abc import Mapping
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..calibrate import ALL_POLICIES, Generation, Policy
+from ..errors import InputError
+from ..models import ALL_FORECASTERS, Forecaster
+
+DEFAULT_EXPERIMENT = "default"
+"""Name of the experiment that runs when none is given."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DataConfig(_Section):
+    """Which market."""
+
+    source: tuple[str, ...] = ("arch",)
+    """Paths of bar files or folders, or the name of an embedded source (``arch``)."""
+    period: str = "1D"
+    """Length of one period: ``1D``, ``8h``, ``1h``, ``15min``."""
+    instruments: tuple[str, ...] | None = None
+    """Instruments to keep; all if not given."""
+
+
+class SplitConfig(_Section):
+    """Where forecasts, validation and test begin: UTC dates, or shares of the time span.
+
+    Forecasts need history before them, validation needs a year of forecasts before it, and the
+    test period tunes nothing.
+    """
+
+    forecast_from: date | None = None
+    """First forecast origin; if not given, after `forecast_share` of the time span."""
+    validation_from: date | None = None
+    """First origin of validation, which fits the matched-cost constants."""
+    test_from: date | None = None
+    """First origin of the test period; it runs to the end of the data."""
+    forecast_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.20
+    """Used where `forecast_from` is not given."""
+    validation_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.45
+    """Used where `validation_from` is not given."""
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.60
+    """Used where `test_from` is not given."""
+
+
+class ForecastConfig(_Section):
+    """Which forecasters, and how far ahead."""
+
+    models: tuple[str, ...] | None = None
+    """Names of registered forecasters; all if not given."""
+    horizons: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Numbers of periods; by default 1, 5 and 10 daily periods, or 1 period, 8 hours and 1 day."""
+
+
+class MarginConfig(_Section):
+    """What is margined, and by which policies."""
+
+    horizons: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Margin periods of risk, numbers of periods; by default 1 day, or 8 hours within the day."""
+    tail_probability: Annotated[float, Field(gt=0.0, lt=0.1)] = 0.01
+    """Breach rate that margins aim at: 0.01 for 99 % coverage."""
+    policies: tuple[str, ...] | None = None
+    """Names of registered policies; all if not given."""
+
+
+class Experiment(_Section):
+    """A whole run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "backtest"
+    """Name of the MLflow experiment and of the output folder."""
+    data: DataConfig = DataConfig()
+    """Which market."""
+    split: SplitConfig = SplitConfig()
+    """Where forecasts, validation and test begin."""
+    forecast: ForecastConfig = ForecastConfig()
+    """Which forecasters, and how far ahead."""
+    margin: MarginConfig = MarginConfig()
+    """What is margined, and by which policies."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every random stream."""
+
+    @model_validator(mode="after")
+    def _names_are_registered(self) -> "Experiment":
+        _check_names("forecast.models", self.forecast.models, [f.name for f in ALL_FORECASTERS])
+        _check_names("margin.policies", self.margin.policies, [p.name for p in ALL_POLICIES])
+        available = {forecaster.name for forecaster in self.forecasters()}
+        for policy in self.policies():
+            missing = sorted(set(policy.models) - available)
+            if missing:
+                raise ValueError(
+                    f"policy {policy.name} needs the forecasts of {missing}; add them to "
+                    "forecast.models or leave the policy out of margin.policies"
+                )
+        return self
+
+    def forecasters(self) -> tuple[Forecaster, ...]:
+        """Return the forecasters by name, in the order of the registry."""
+        names = self.forecast.models
+        return tuple(f for f in ALL_FORECASTERS if names is None or f.name in names)
+
+    def policies(self) -> tuple[Policy, ...]:
+        """Return the policies by name; without names, all whose forecasts there are."""
+        names, available = self.margin.policies, {f.name for f in self.forecasters()}
+        if names is not None:
+            return tuple(p for p in ALL_POLICIES if p.name in names)
+        return tuple(p for p in ALL_POLICIES if set(p.models) <= available)
+
+
+def _check_names(where: str, names: tuple[str, ...] | None, registered: list[str]) -> None:
+    unknown = sorted(set(names or ()) - set(registered))
+    if unknown:
+        raise ValueError(f"{where} must be among {registered}, found {unknown}")
+
+
+def load_experiment(
+    path_or_name: str | Path | None = None, *, overrides: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Read an experiment file and check it.
+
+    Parameters
+    ----------
+    path_or_name : str or Path, optional
+        A YAML file, or the name of a shipped one; ``default`` if not given.
+    overrides : mapping, optional
+        Values that replace those of the file: a nested mapping, ``{"data": {"period": "1h"}}``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not YAML, or a value is not allowed; the message names
+        the key, the rule and the value.
+    """
+    name = DEFAULT_EXPERIMENT if path_or_name is None else str(path_or_name)
+    text = _read(name)
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} must be YAML, but could not be read: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{name} must hold keys and values, found {type(values).__name__}")
+    try:
+        return Experiment.model_validate(_merge(values, overrides or {}))
+    except ValidationError as error:
+        raise InputError(f"{name}: {_explain(error)}") from error
+
+
+def shipped_experiments() -> list[str]:
+    """Return the names of the experiment files that come with the package."""
+    folder = resources.files(f"{__package__.rsplit('.', 1)[0]}.configs")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def needs_predictive(experiment: Experiment) -> None:
+    """Check that the experiment can give a verdict.
+
+    Raises
+    ------
+    InputError
+        If it has no predictive or no reactive policy.
+    """
+    kinds = [policy.generation for policy in experiment.policies()]
+    if Generation.PREDICTIVE not in kinds or Generation.REACTIVE not in kinds:
+        raise InputError(
+            "a backtest compares predictive with reactive policies and needs at least one of "
+            f"each, found {sorted({kind.value for kind in kinds})}; name them in margin.policies"
+        )
+
+
+def _read(name: str) -> str:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        if not path.is_file():
+            raise InputError(f"there must be an experiment file at {path}, but there is none")
+        return path.read_text(encoding="utf-8")
+    if name in shipped_experiments():
+        folder = resources.files(f"{__package__.rsplit('.', 1)[0]}.configs")
+        return (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    raise InputError(
+        f"an experiment must be a YAML file or one of {shipped_experiments()}, was {name!r}"
+    )
+
+
+def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in overrides.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: ValidationError) -> str:
+    """Put pydantic's findings into one sentence each: where, what must hold, what was found."""
+    sentences = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "experiment"
+        rule = item["msg"].removeprefix("Value error, ")
+        found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+        sentences.append(f"{where}: {rule}{found}")
+    return "; ".join(sentences)

@@ -1,0 +1,180 @@
+"""The one writer to MLflow, and the one place that knows where its store is.
+
+A run is tagged ``status`` = ``started``, and ``completed`` only at the end; one that was stopped
+becomes ``interrupted`` or ``failed``. A run whose process died without a word is marked when the
+next one opens the store.
+"""
+
+import logging
+import os
+import socket
+import sqlite3
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .records import Artifact, Metric, Param, Record, Tag
+
+# Set before MLflow is imported: no telemetry, and nothing stored is ever unpickled.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+
+with warnings.catch_warnings():
+    # MLflow's own imports warn about its dependencies; nothing here can be done about them.
+    warnings.simplefilter("ignore")
+    import mlflow
+    from mlflow.entities import Metric as MlflowMetric
+    from mlflow.entities import Param as MlflowParam
+    from mlflow.entities import Run, RunTag
+
+_LOGGER = logging.getLogger(__name__)
+
+STORE_VARIABLE = "FOREMARGIN_MLRUNS"
+"""Environment variable with the folder of the store; ``mlruns`` in the working directory if unset."""
+
+_PARAM_LENGTH = 6_000  # MLflow's limit on the length of a parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Where runs are kept; both absolute.
+
+    Attributes
+    ----------
+    root : Path
+        The folder ``mlruns``.
+    """
+
+    root: Path
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of the tracking database."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifact_uri(self) -> str:
+        """Address of the artifact folder."""
+        return (self.root / "artifacts").as_uri()
+
+
+def open_store(root: Path | None = None) -> Store:
+    """Return the store, made if it is not there; nothing relies on MLflow's defaults.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Folder; by default the one named by ``FOREMARGIN_MLRUNS``, or ``mlruns`` here.
+    """
+    folder = (root or Path(os.environ.get(STORE_VARIABLE, "mlruns"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(folder / "mlflow.db") as connection:
+        # Readers (the MLflow page) and the writer do not block each other.
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    return Store(root=folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunWriter:
+    """An open run; :meth:`write` is the only thing that writes to MLflow.
+
+    Attributes
+    ----------
+    run_id : str
+        Of the run.
+    client : mlflow.MlflowClient
+        Bound to the store.
+    """
+
+    run_id: str
+    client: mlflow.MlflowClient
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Store records in the order given."""
+        tags: list[RunTag] = []
+        params: list[MlflowParam] = []
+        metrics: list[MlflowMetric] = []
+        for record in records:
+            match record:
+                case Tag(key, value):
+                    tags.append(RunTag(key, value))
+                case Param(key, value):
+                    params.append(MlflowParam(key, value[:_PARAM_LENGTH]))
+                case Metric(key, value):
+                    metrics.append(MlflowMetric(key, value, 0, 0))
+                case Artifact(path):
+                    self.client.log_artifact(self.run_id, str(path))
+        for start in range(0, max(len(tags), len(params), len(metrics)), 100):
+            block = slice(start, start + 100)
+            self.client.log_batch(
+                self.run_id, metrics=metrics[block], params=params[block], tags=tags[block]
+            )
+
+
+@contextmanager
+def tracked_run(store: Store, *, experiment: str, opening: Iterable[Record]) -> Iterator[RunWriter]:
+    """Open a run, and mark at the end how it ended.
+
+    Parameters
+    ----------
+    store : Store
+        Where.
+    experiment : str
+        Name of the MLflow experiment; made if it is not there.
+    opening : iterable of Record
+        What is written first.
+    """
+    client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
+    _mark_dead_runs(client)
+    found = client.get_experiment_by_name(experiment)
+    experiment_id = (
+        found.experiment_id
+        if found is not None
+        else client.create_experiment(experiment, artifact_location=store.artifact_uri)
+    )
+    run = client.create_run(experiment_id, tags={"status": "started", **_process()})
+    writer = RunWriter(run_id=run.info.run_id, client=client)
+    try:
+        writer.write(opening)
+        yield writer
+    except KeyboardInterrupt:
+        _end(client, writer.run_id, status="interrupted", state="KILLED")
+        raise
+    except BaseException:
+        _end(client, writer.run_id, status="failed", state="FAILED")
+        raise
+    _end(client, writer.run_id, status="completed", state="FINISHED")
+
+
+def _end(client: mlflow.MlflowClient, run_id: str, *, status: str, state: str) -> None:
+    client.set_tag(run_id, "status", status)
+    client.set_terminated(run_id, state)
+
+
+def _process() -> dict[str, str]:
+    return {"host": socket.gethostname(), "process": str(os.getpid())}
+
+
+def _mark_dead_runs(client: mlflow.MlflowClient) -> None:
+    """Mark runs of this host whose process is gone: they were killed and could not say so."""
+    for experiment in client.search_experiments():
+        running = client.search_runs(
+            [experiment.experiment_id], filter_string="tags.status = 'started'"
+        )
+        for run in running:
+            if run.data.tags.get("host") == socket.gethostname() and not _alive(run):
+                _LOGGER.warning("run %s was killed; marking it interrupted", run.info.run_id)
+                _end(client, run.info.run_id, status="interrupted", state="KILLED")
+
+
+def _alive(run: Run) -> bool:
+    try:
+        os.kill(int(run.data.tags["process"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
