@@ -1,6 +1,26 @@
 """What happened: panels of prices and measures, their sources and their quality checks."""
 
 from .findings import Finding, Severity, findings_frame
+from .inspection import InstrumentReport, SourceReport, inspect_source
+from .loading import load_panel
 from .panel import FIELDS, Missing, Panel
+from .quality import check_bars
+from .sources import SOURCES
+from .tables import RawTable, Source
 
-__all__ = ["FIELDS", "Finding", "Missing", "Panel", "Severity", "findings_frame"]
+__all__ = [
+    "FIELDS",
+    "SOURCES",
+    "Finding",
+    "InstrumentReport",
+    "Missing",
+    "Panel",
+    "RawTable",
+    "Severity",
+    "Source",
+    "SourceReport",
+    "check_bars",
+    "findings_frame",
+    "inspect_source",
+    "load_panel",
+]

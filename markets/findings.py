@@ -47,12 +47,17 @@ class Finding:
     detail: str
 
 
+def most_severe_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings sorted by severity, then instrument, then check."""
+    order = list(Severity)
+    return sorted(findings, key=lambda f: (order.index(f.severity), f.instrument, f.check))
+
+
 def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
     """Return findings as a table, one row each, most severe first."""
-    order = list(Severity)
     columns = ["severity", "instrument", "check", "count", "first", "last", "detail"]
     rows = [
         [f.severity.value, f.instrument, f.check, f.count, f.first, f.last, f.detail]
-        for f in sorted(findings, key=lambda f: (order.index(f.severity), f.instrument, f.check))
+        for f in most_severe_first(findings)
     ]
     return pd.DataFrame(rows, columns=columns)

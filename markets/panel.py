@@ -140,6 +140,13 @@ class Panel:
         """Periods in a calendar day: 1 for daily, 24 for hourly."""
         return float(pd.Timedelta(days=1) / self.period)
 
+    @property
+    def periods_per_session(self) -> NDArray[np.intp]:
+        """Own periods of each instrument in one of its trading days, shape (n_instruments,)."""
+        trades_daily = self.periods_per_year > 300.0 * self.periods_per_day
+        days_per_year = np.where(trades_daily, 365.0, 252.0)
+        return np.maximum(1, np.rint(self.periods_per_year / days_per_year)).astype(np.intp)
+
     def values(self, name: str) -> NDArray[np.float64]:
         """Return a field, shape (n_periods, n_instruments); all NaN if the source has none."""
         if name not in FIELDS:
@@ -185,10 +192,8 @@ class Panel:
         )
         columns = {"close": self.close, "log_return": self.log_return, **self.fields}
         table = pd.DataFrame({name: array.ravel() for name, array in columns.items()}, index=index)
-        reason = [
-            Missing(int(code)).name.lower().replace("_", "-") for code in self.missing.ravel()
-        ]
-        return table.assign(missing=reason)
+        reasons = np.array([reason.name.lower().replace("_", "-") for reason in Missing])
+        return table.assign(missing=reasons[self.missing.ravel()])
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the values: equal exactly when the data are equal."""
