@@ -20,6 +20,7 @@ from .coverage import (
 from .losses import fz0_loss, qlike_loss, quantile_loss, shortfall
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
 from .replay import Replay, replay
+from .scores import score_forecasts
 from .verdict import Verdict, judge
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "qlike_loss",
     "quantile_loss",
     "replay",
+    "score_forecasts",
     "shortfall",
     "stationary_block_indices",
 ]

@@ -2,7 +2,8 @@
 
 Barone-Adesi, Giannopoulos and Vosper (1999), Journal of Futures Markets 19(5). The return over the
 horizon is divided by the volatility that was forecast for it; the tails of these scores, times
-today's forecast, are today's tails. Scores are out-of-sample errors only.
+today's forecast, are today's tails. A model with tails of its own is corrected in the same way:
+the return is divided by its own value at risk. Scores are out-of-sample errors only.
 """
 
 from dataclasses import replace
@@ -18,17 +19,24 @@ from .empirical import rolling_tails
 WINDOW_SESSIONS = 1_000
 """Errors kept, in trading days."""
 
+_NAMES = (
+    "value_at_risk_lower",
+    "expected_shortfall_lower",
+    "value_at_risk_upper",
+    "expected_shortfall_upper",
+)
+
 NEEDED = 250
 """Fewest errors before a tail is read from them."""
 
 
 def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forecast:
-    """Fill value at risk and expected shortfall of a forecast that has none of its own.
+    """Give a forecast calibrated value at risk and expected shortfall on both sides.
 
     Parameters
     ----------
     forecast : Forecast
-        Over consecutive panel rows.
+        Over consecutive panel rows; with or without tails of its own.
     history : History
         The panel and the outcomes.
     first_row : int
@@ -37,37 +45,64 @@ def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forec
     Returns
     -------
     Forecast
-        The same forecast if it has its own tails; else with tails from its past errors.
+        The same variances; NaN tails until there are 250 errors.
     """
-    if forecast.value_at_risk_lower is not None:
-        return forecast
     shape = (*forecast.variance.shape, len(TAIL_PROBABILITIES))
-    names = (
-        "value_at_risk_lower",
-        "expected_shortfall_lower",
-        "value_at_risk_upper",
-        "expected_shortfall_upper",
-    )
-    out: dict[str, Any] = {name: np.full(shape, np.nan) for name in names}
-    sigma = forecast.sigma_horizon()
+    out: dict[str, Any] = {name: np.full(shape, np.nan) for name in _NAMES}
     origins = slice(first_row, first_row + len(forecast.origin))
     log_return = history.targets.log_return[origins]
     present = history.panel.present[origins]
     for i in range(len(forecast.instruments)):
         own = np.flatnonzero(present[:, i])
-        window = int(history.panel.periods_per_session[i]) * WINDOW_SESSIONS
+        window = WINDOW_SESSIONS * int(history.panel.periods_per_session[i])
         for k, horizon in enumerate(forecast.horizons):
-            score = log_return[own, i, k] / sigma[own, i, k]
+            cell = (own, i, k)
             for sign, side in ((-1.0, "lower"), (1.0, "upper")):
-                quantile, beyond = _tails(sign * score, horizon=horizon, window=window)
-                scale = sigma[own, i, k][:, None]
-                out[f"value_at_risk_{side}"][own, i, k] = quantile * scale
-                out[f"expected_shortfall_{side}"][own, i, k] = beyond * scale
+                value_at_risk, expected_shortfall = _tails(
+                    sign * log_return[cell],
+                    *_scales(forecast, side, cell),
+                    horizon=horizon,
+                    window=window,
+                )
+                out[f"value_at_risk_{side}"][cell] = value_at_risk
+                out[f"expected_shortfall_{side}"][cell] = expected_shortfall
     return replace(forecast, **out)
 
 
+def _scales(
+    forecast: Forecast, side: str, cell: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return what losses are divided by, per tail, and the model's own shortfall over it."""
+    own_risk = getattr(forecast, f"value_at_risk_{side}")
+    if own_risk is None:
+        sigma = forecast.sigma_horizon()[cell]
+        return np.repeat(sigma[:, None], len(TAIL_PROBABILITIES), axis=1), None
+    own_shortfall = getattr(forecast, f"expected_shortfall_{side}")
+    return own_risk[cell], own_shortfall[cell] / own_risk[cell]
+
+
 def _tails(
-    score: NDArray[np.float64], *, horizon: int, window: int
+    loss: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    shortfall_ratio: NDArray[np.float64] | None,
+    *,
+    horizon: int,
+    window: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    tails = np.array(TAIL_PROBABILITIES)
-    return rolling_tails(score, tails, horizon, window, min(NEEDED, window))
+    """Return value at risk and expected shortfall, each of shape (n, n_tails)."""
+    value_at_risk, expected_shortfall = np.full((2, *scale.shape), np.nan)
+    for p, tail in enumerate(TAIL_PROBABILITIES):
+        score = loss / scale[:, p]
+        quantile, beyond = rolling_tails(
+            score, np.array([tail]), horizon, window, min(NEEDED, window)
+        )
+        value_at_risk[:, p] = quantile[:, 0] * scale[:, p]
+        ratio = beyond[:, 0] / quantile[:, 0] if shortfall_ratio is None else shortfall_ratio[:, p]
+        expected_shortfall[:, p] = value_at_risk[:, p] * ratio
+    # Each tail is corrected by itself; a rarer one must still not lie below a more frequent one.
+    return _no_crossing(value_at_risk), _no_crossing(expected_shortfall)
+
+
+def _no_crossing(tails: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lift rarer tails (they come first) to the more frequent ones, shape (n, n_tails)."""
+    return np.maximum.accumulate(tails[:, ::-1], axis=1)[:, ::-1]

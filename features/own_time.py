@@ -74,9 +74,9 @@ class OwnTime:
         """
         start = self.time
         if not self._trades_on_weekends():
-            days_ahead = np.select([start.dayofweek == 5, start.dayofweek == 6], [2, 1], 0)
+            days_ahead = np.select([start.day_of_week == 5, start.day_of_week == 6], [2, 1], 0)
             start = start + pd.to_timedelta(days_ahead, unit="D")
-        return np.asarray(start.dayofweek * 24 + start.hour, dtype=np.intp)
+        return np.asarray(start.day_of_week * 24 + start.hour, dtype=np.intp)
 
     def _trades_on_weekends(self) -> bool:
         # A property of the calendar, not of the data after any origin.

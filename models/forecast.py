@@ -1,7 +1,7 @@
 """The forecast: variance, tails and stress at every origin, instrument and horizon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,14 +105,24 @@ class Forecast:
 
 
 def join_forecasts(parts: Sequence[Forecast]) -> Forecast:
-    """Join the forecasts of one model over consecutive blocks of origins."""
-    first = parts[0]
+    """Join the forecasts of one model over consecutive blocks of origins.
+
+    A block in which the model gave no tails or probabilities is NaN there if another has some.
+    """
     joined: dict[str, Any] = {"origin": np.concatenate([part.origin for part in parts])}
-    for item in fields(Forecast):
-        arrays = [getattr(part, item.name) for part in parts]
-        if item.name in ("variance", *_PROBABILITIES, *_TAILS) and arrays[0] is not None:
-            joined[item.name] = np.concatenate(arrays)
-    return replace(first, **joined)
+    for name in ("variance", *_PROBABILITIES, *_TAILS):
+        if all(getattr(part, name) is None for part in parts):
+            continue
+        joined[name] = np.concatenate([_or_unknown(part, name) for part in parts])
+    return replace(parts[0], **joined)
+
+
+def _or_unknown(part: Forecast, name: str) -> NDArray[np.float64]:
+    array: NDArray[np.float64] | None = getattr(part, name)
+    if array is not None:
+        return array
+    extra = (len(TAIL_PROBABILITIES),) if name in _TAILS else ()
+    return np.full((*part.variance.shape, *extra), np.nan)
 
 
 def empty_variance(n_origins: int, n_instruments: int, n_horizons: int) -> NDArray[np.float64]:

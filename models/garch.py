@@ -202,12 +202,13 @@ def fit_garch(
         raise NotEnoughHistoryError(
             f"a GARCH model needs {MIN_RETURNS} returns, found {len(log_return)}"
         )
-    scale = float(np.std(log_return))
-    if not np.isfinite(scale) or scale == 0.0:
+    not_finite = int(np.sum(~np.isfinite(log_return)))
+    if not_finite or np.ptp(log_return) == 0.0:
         raise InputError(
-            "log_return must be finite and must vary, found "
-            f"{np.sum(~np.isfinite(log_return))} non-finite values and a deviation of {scale}"
+            f"log_return must be finite and must vary, found {not_finite} non-finite values among "
+            f"{len(np.unique(log_return))} different ones; drop the first return, or the instrument"
         )
+    scale = float(np.std(log_return))
     # The optimiser wants a series of scale about one; nothing outside ever sees it.
     scaled = log_return / scale
     process = _process(volatility, start_variance)
@@ -261,7 +262,8 @@ def _garch_fit(
         mean_square = float(np.mean(residual**2))
         start = float(np.log(mean_square)) if log_scale else mean_square
     else:
-        start = float(result.model.volatility.backcast(residual))
+        # `arch` takes it at the sample mean, before it estimates one.
+        start = float(result.model.volatility.backcast(scaled - scaled.mean()))
     return GarchFit(
         volatility=volatility,
         mu=parameters["mu"] * scale,

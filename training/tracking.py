@@ -32,7 +32,7 @@ with warnings.catch_warnings():
 _LOGGER = logging.getLogger(__name__)
 
 STORE_VARIABLE = "FOREMARGIN_MLRUNS"
-"""Environment variable with the folder of the store; ``mlruns`` in the working directory if unset."""
+"""Environment variable with the folder of the store; ``mlruns`` here if it is not set."""
 
 _PARAM_LENGTH = 6_000  # MLflow's limit on the length of a parameter
 

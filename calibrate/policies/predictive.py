@@ -8,7 +8,8 @@ breach rate, and how far the margin follows the forecast is learned: the scale i
 with `sigma_usual` the geometric mean of the forecasts of the last two years. The tail does not
 move one for one with the variance (less so the longer the horizon), and a margin that follows
 less also lurches less. The exponent is the one with the smallest quantile loss so far, over all
-instruments and sides, chosen anew every four weeks from outcomes that were known by then.
+instruments and sides, chosen anew every four weeks from outcomes that were known by then. Tail
+outcomes are few, so that it leaves three quarters only for an exponent that was clearly better.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ _CHOOSE_DAYS = 28  # calendar days between two choices
 _USUAL_SESSIONS = 500
 _WINDOW_SESSIONS = 1_000
 _NEEDED = 250
-_ACI_RATE = 0.005
+_ACI_RATE = 0.001  # a breach of a 1 % margin lowers its level by a tenth
+_RELUCTANCE = 0.01  # how much better an exponent 0.25 away must have been, relative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,14 @@ class Predictive:
         Name of the policy.
     generation : Generation
         Predictive, or control when the forecast is not one that anybody could have.
+    exponents : tuple of float
+        Exponents to choose from; ``(1.0,)`` takes the forecast at its word.
     """
 
     model: str
     name: str = "predictive"
     generation: Generation = Generation.PREDICTIVE
+    exponents: tuple[float, ...] = RESPONSIVENESS
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -59,9 +64,15 @@ class Predictive:
 
     def margin(self, market: MarginMarket) -> NDArray[np.float64]:
         """Compute the margin of every exponent, then follow the best of the past."""
-        rules = [partial(self._rate, responsiveness=r) for r in RESPONSIVENESS]
+        rules = [partial(self._rate, responsiveness=r) for r in self.exponents]
         candidates = np.stack([market.each_side(rule) for rule in rules])
-        chosen = choose_responsiveness(candidates, market)
+        distance = np.abs(np.array(self.exponents) - _START)
+        chosen = choose_candidate(
+            candidates,
+            market,
+            handicap=1.0 + _RELUCTANCE * distance / 0.25,
+            default=int(np.argmin(distance)),
+        )
         margin: NDArray[np.float64] = candidates[chosen, np.arange(len(chosen))]
         return margin
 
@@ -83,17 +94,28 @@ class Predictive:
         return series.rate(np.where(calibrated.margin > 0.0, calibrated.margin, np.nan))
 
 
-def choose_responsiveness(
-    candidates: NDArray[np.float64], market: MarginMarket
+def choose_candidate(
+    candidates: NDArray[np.float64],
+    market: MarginMarket,
+    *,
+    handicap: NDArray[np.float64],
+    default: int,
 ) -> NDArray[np.intp]:
     """Return which candidate to follow at each row, shape (n_periods,).
+
+    The one with the smallest total quantile loss, times its handicap, among the outcomes known
+    by then.
 
     Parameters
     ----------
     candidates : ndarray, shape (n_candidates, n_periods, n_instruments, 2)
-        Margin rates for each of :data:`RESPONSIVENESS`.
+        Margin rates.
     market : MarginMarket
         For the losses and the moments they became known.
+    handicap : ndarray, shape (n_candidates,)
+        Factors on the losses, at least one, dimensionless.
+    default : int
+        Which to follow before 250 trading days of outcomes.
     """
     panel = market.history.panel
     known_at = market.history.targets.known_at[:, :, market.history.targets.at(market.horizon)]
@@ -106,9 +128,8 @@ def choose_responsiveness(
     np.add.at(count, rows, 1.0)
     for k, each in enumerate(score):
         np.add.at(gained[k], rows, each[usable])
-    best = np.cumsum(gained, axis=1).argmin(axis=0)
+    best = (handicap[:, None] * np.cumsum(gained, axis=1)).argmin(axis=0)
     evidence = np.cumsum(count) >= _EVIDENCE_SESSIONS * 2 * panel.periods_per_session.max()
-    default = RESPONSIVENESS.index(_START)
     step = max(1, round(_CHOOSE_DAYS * panel.periods_per_day))
     held = (np.arange(panel.n_periods) // step) * step
     return np.asarray(np.where(evidence[held], best[held], default), dtype=np.intp)
