@@ -1,5 +1,5 @@
-"""The foremargin command: one verb, one module."""
+"""The ``foremargin`` command: one verb, one module."""
 
+from .root import app, main
 
-def main() -> None:
-    """Run the command."""
+__all__ = ["app", "main"]

@@ -1,5 +1,6 @@
 """Forecasters: a specification is fitted on the past and forecasts variance, tails and stress."""
 
+from .block import Block, fit_block
 from .ewma import Ewma
 from .forecast import TAIL_PROBABILITIES, Forecast, join_forecasts
 from .forecaster import FittedForecaster, Forecaster
@@ -23,6 +24,7 @@ ALL_FORECASTERS: tuple[Forecaster, ...] = (
 __all__ = [
     "ALL_FORECASTERS",
     "TAIL_PROBABILITIES",
+    "Block",
     "Distribution",
     "Ewma",
     "FittedForecaster",
@@ -36,6 +38,7 @@ __all__ = [
     "StartVariance",
     "TrainingPlan",
     "Volatility",
+    "fit_block",
     "fit_garch",
     "join_forecasts",
 ]

@@ -4,7 +4,6 @@
 (:mod:`.garch_recursion`), so that thousands of origins cost one pass.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,10 +25,10 @@ from .garch_recursion import (
     gjr_variance,
 )
 
-_LOGGER = logging.getLogger(__name__)
-
 MIN_RETURNS = 250
 """Fewest returns a GARCH model is fitted on."""
+
+_OPTIONS = {"maxiter": 1_000}  # ten times the optimiser's default, which EGARCH sometimes reaches
 
 
 class Volatility(StrEnum):
@@ -232,12 +231,12 @@ def _law(distribution: Distribution) -> Normal | StudentsT | SkewStudent:
 
 
 def _estimate(model: ConstantMean, *, name: str) -> Any:
-    result = model.fit(disp="off", show_warning=False)
+    result = model.fit(disp="off", show_warning=False, options=_OPTIONS)
     if result.convergence_flag != 0:
         # A second start, at the persistence typical of returns, saves most of the failures.
         again = np.asarray(result.params, dtype=float).copy()
         again[list(result.params.index).index("beta[1]")] = 0.85
-        result = model.fit(disp="off", show_warning=False, starting_values=again)
+        result = model.fit(disp="off", show_warning=False, starting_values=again, options=_OPTIONS)
     if result.convergence_flag != 0 or not np.isfinite(result.loglikelihood):
         raise ConvergenceError(
             f"{name}: the optimiser stopped with flag {result.convergence_flag} "
@@ -327,7 +326,6 @@ class Garch:
                 except ConvergenceError as error:
                     # The quasi-likelihood with normal errors estimates the same variance.
                     notes.append(f"{instrument}, {len(rows)} returns: {error}")
-                    _LOGGER.warning("%s", notes[-1])
                     continue
                 fits[instrument] = (estimate, int(rows[first]))
                 break

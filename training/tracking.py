@@ -31,6 +31,9 @@ with warnings.catch_warnings():
 
 _LOGGER = logging.getLogger(__name__)
 
+# That a database is made is no news to the user of a backtest.
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+
 STORE_VARIABLE = "FOREMARGIN_MLRUNS"
 """Environment variable with the folder of the store; ``mlruns`` here if it is not set."""
 

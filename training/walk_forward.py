@@ -4,39 +4,18 @@ A fit gets :meth:`History.upto` the first origin of its block, in which every ou
 complete by then is missing: the embargo of one horizon.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from ..errors import NotEnoughHistoryError
 from ..features import History
-from ..models import Forecast, Forecaster, join_forecasts
-from ..models.forecast import empty_variance
+from ..models import Block, Forecast, Forecaster, fit_block, join_forecasts
 from .seeds import stream
 
-_LOGGER = logging.getLogger(__name__)
-
 Progress = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and what was just done."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    """One fit and the block of origins it serves.
-
-    Attributes
-    ----------
-    fit_stop : int
-        The fit sees panel rows before this one.
-    origins : slice
-        Panel rows it forecasts from.
-    """
-
-    fit_stop: int
-    origins: slice
+"""Called with fits done, fits in all, and the name of the model just fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +37,8 @@ class WalkForward:
     notes: tuple[str, ...]
 
 
-def make_folds(history: History, *, first_row: int, refit_days: int) -> list[Fold]:
-    """Split the origins from `first_row` on into blocks of `refit_days` calendar days."""
+def make_blocks(history: History, *, first_row: int, refit_days: int) -> list[slice]:
+    """Split the panel rows from `first_row` on into blocks of `refit_days` calendar days."""
     time = history.panel.time
     starts = [first_row]
     while True:
@@ -68,11 +47,7 @@ def make_folds(history: History, *, first_row: int, refit_days: int) -> list[Fol
         if row >= len(time):
             break
         starts.append(row)
-    stops = [*starts[1:], len(time)]
-    return [
-        Fold(fit_stop=start, origins=slice(start, stop))
-        for start, stop in zip(starts, stops, strict=True)
-    ]
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(time)], strict=True)]
 
 
 def walk_forward(
@@ -102,55 +77,44 @@ def walk_forward(
         See :data:`Progress`.
     """
     tasks = [
-        (forecaster, fold)
+        (forecaster, origins)
         for forecaster in forecasters
-        for fold in make_folds(history, first_row=first_row, refit_days=forecaster.refit_days)
+        for origins in make_blocks(history, first_row=first_row, refit_days=forecaster.refit_days)
     ]
-    parts: dict[str, dict[int, Forecast]] = {forecaster.name: {} for forecaster in forecasters}
-    notes: list[str] = []
-    for done, (name, forecast, remarks) in enumerate(_run(tasks, history, seed, workers), 1):
-        parts[name][int(np.searchsorted(history.panel.time, forecast.origin[0]))] = forecast
-        notes.extend(f"{name}: {remark}" for remark in remarks)
+    blocks: dict[str, list[Block]] = {forecaster.name: [] for forecaster in forecasters}
+    for done, block in enumerate(_run(tasks, history, seed=seed, workers=workers), 1):
+        blocks[block.forecast.model].append(block)
         if progress is not None:
-            progress(done, len(tasks), name)
-    joined = {
-        name: join_forecasts([blocks[row] for row in sorted(blocks)])
-        for name, blocks in parts.items()
-    }
-    return WalkForward(first_row=first_row, forecasts=joined, notes=tuple(sorted(notes)))
-
-
-_Outcome = tuple[str, Forecast, tuple[str, ...]]
+            progress(done, len(tasks), block.forecast.model)
+    for of_model in blocks.values():
+        of_model.sort(key=lambda block: block.first_row)
+    return WalkForward(
+        first_row=first_row,
+        forecasts={
+            name: join_forecasts([block.forecast for block in of_model])
+            for name, of_model in blocks.items()
+        },
+        notes=tuple(
+            f"{name}: {note}"
+            for name, of_model in blocks.items()
+            for block in of_model
+            for note in block.notes
+        ),
+    )
 
 
 def _run(
-    tasks: Sequence[tuple[Forecaster, Fold]], history: History, seed: int, workers: int
-) -> Iterator[_Outcome]:
+    tasks: Sequence[tuple[Forecaster, slice]], history: History, *, seed: int, workers: int
+) -> Iterator[Block]:
+    # The longest fits first, so that no worker is left with one at the end.
+    ordered = sorted(tasks, key=lambda task: -task[0].refit_days)
+    streams = [stream(seed, f"{model.name}/{origins.start}") for model, origins in ordered]
+    jobs = zip(ordered, streams, strict=True)
     if workers == 1:
-        for forecaster, fold in tasks:
-            yield _fit_block(forecaster, fold, history, seed)
+        for (model, origins), rng in jobs:
+            yield fit_block(model, history, origins=origins, rng=rng)
         return
-    jobs = (delayed(_fit_block)(forecaster, fold, history, seed) for forecaster, fold in tasks)
-    yield from Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
-
-
-def _fit_block(forecaster: Forecaster, fold: Fold, history: History, seed: int) -> _Outcome:
-    rng = stream(seed, f"{forecaster.name}/{fold.fit_stop}")
-    try:
-        fitted = forecaster.fit(history.upto(fold.fit_stop), rng=rng)
-    except NotEnoughHistoryError as error:
-        day = np.datetime_as_string(history.panel.time[fold.fit_stop], unit="D")
-        return forecaster.name, _no_forecast(forecaster, fold, history), (f"{day}: {error}",)
-    return forecaster.name, fitted.forecast(history, origins=fold.origins), fitted.notes
-
-
-def _no_forecast(forecaster: Forecaster, fold: Fold, history: History) -> Forecast:
-    panel = history.panel
-    origin = panel.time[fold.origins]
-    return Forecast(
-        model=forecaster.name,
-        origin=origin,
-        instruments=panel.instruments,
-        horizons=history.horizons,
-        variance=empty_variance(len(origin), panel.n_instruments, len(history.horizons)),
+    yield from Parallel(n_jobs=workers, return_as="generator_unordered")(
+        delayed(fit_block)(model, history, origins=origins, rng=rng)
+        for (model, origins), rng in jobs
     )
