@@ -119,7 +119,7 @@ def replay(
     *,
     test_row: int,
     rng: np.random.Generator,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Run every policy and the controls over the origins from ``market.first_row`` on.
 
@@ -134,7 +134,7 @@ def replay(
     rng : numpy.random.Generator
         Source of the shuffled control.
     progress : callable, optional
-        Called with the name of each policy before it runs.
+        Called with policies done and policies in all.
 
     Raises
     ------
@@ -152,10 +152,11 @@ def replay(
     extra = control_variances(market, model=predictive[0].models[0], rng=rng)
     controlled = replace(market, variance={**market.variance, **extra})
     schedules = []
-    for policy in (*policies, *CONTROL_POLICIES):
-        if progress is not None:
-            progress(policy.name)
+    everyone = (*policies, *CONTROL_POLICIES)
+    for done, policy in enumerate(everyone, 1):
         schedules.append(_schedule(policy, controlled))
+        if progress is not None:
+            progress(done, len(everyone))
     panel = market.history.panel
     rows = slice(market.first_row, None)
     plain = Replay(
