@@ -79,7 +79,8 @@ def _table(verdict: Verdict) -> Table:
         "ratio of a margin to itself 20 periods before; all policies are in the report",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=(0, 0, 0, 0),
+        show_edge=False,
     )
     table.add_column("\npolicy", no_wrap=True)
     for heading, _ in _COLUMNS.values():

@@ -66,7 +66,8 @@ def _table(result: EvaluationResult, horizon: int) -> Table:
         "expected shortfall; Brier: skill of the stress probability over the base rate",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=(0, 0, 0, 0),
+        show_edge=False,
     )
     for heading, _ in _COLUMNS.values():
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)

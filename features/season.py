@@ -16,28 +16,38 @@ _PRIOR_PERIODS = 8.0  # weight of "there is no season" in each slot, periods
 
 
 @njit(cache=True)
-def _season_of_next(
-    deviation: NDArray[np.float64], slot_of_next: NDArray[np.intp]
+def _season_ahead(
+    deviation: NDArray[np.float64], slot_of_next: NDArray[np.intp], ahead: int, week: int
 ) -> NDArray[np.float64]:
-    """Shrunk mean deviation seen so far in the slot of the next period."""
+    """Mean over the next `ahead` periods of the shrunk deviation seen so far in their slots.
+
+    The slots after the next one are read off the same place a week before.
+    """
     total = np.zeros(_SLOTS)
     count = np.zeros(_SLOTS)
-    out = np.empty(len(deviation))
+    out = np.full(len(deviation), np.nan)
     for t in range(len(deviation)):
         if t > 0 and np.isfinite(deviation[t]):
             slot = slot_of_next[t - 1]
             total[slot] += deviation[t]
             count[slot] += 1.0
-        slot = slot_of_next[t]
-        out[t] = total[slot] / (count[slot] + _PRIOR_PERIODS)
+        if ahead > 1 and t < week:
+            continue
+        mean = 0.0
+        for step in range(ahead):
+            slot = slot_of_next[t] if step == 0 else slot_of_next[t - week + step]
+            mean += total[slot] / (count[slot] + _PRIOR_PERIODS)
+        out[t] = mean / ahead
     return out
 
 
-def _season(measures: Measures) -> NDArray[np.float64]:
+def _season(measures: Measures, *, days: float) -> NDArray[np.float64]:
     def compute(own: OwnTime) -> NDArray[np.float64]:
         log_variance = measures.of(own, measures.log_variance)
         deviation = log_variance - trailing_mean(log_variance, own.span(days=28))
-        return np.asarray(_season_of_next(deviation, own.slot()))
+        week = own.span(days=7)
+        ahead = min(own.span(days), week)
+        return np.asarray(_season_ahead(deviation, own.slot(), ahead, week))
 
     return measures.scatter(compute)
 
@@ -47,6 +57,20 @@ SEASON_FEATURES = (
         name="season_next",
         unit="log of a ratio to the four-week mean",
         meaning="how variance has differed so far in the weekday and hour of the next period",
-        compute=_season,
+        compute=lambda measures: _season(measures, days=0),
+    ),
+    Feature(
+        name="season_eight_hours",
+        unit="log of a ratio to the four-week mean",
+        meaning="the same, mean over the next eight hours",
+        compute=lambda measures: _season(measures, days=1 / 3),
+        intraday_only=True,
+    ),
+    Feature(
+        name="season_day",
+        unit="log of a ratio to the four-week mean",
+        meaning="the same, mean over the next day",
+        compute=lambda measures: _season(measures, days=1),
+        intraday_only=True,
     ),
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..errors import NotEnoughHistoryError
 from ..features import History
@@ -45,13 +46,15 @@ def fit_block(
     rng : numpy.random.Generator
         The fit's own stream.
     """
-    try:
-        fitted = forecaster.fit(history.upto(origins.start), rng=rng)
-    except NotEnoughHistoryError as error:
-        day = np.datetime_as_string(history.panel.time[origins.start], unit="D")
-        silent = _no_forecast(forecaster, history, origins)
-        return Block(first_row=origins.start, forecast=silent, notes=(f"{day}: {error}",))
-    forecast = fitted.forecast(history, origins=origins)
+    # Linear algebra on one thread sums in one order: the same numbers on any number of cores.
+    with threadpool_limits(1):
+        try:
+            fitted = forecaster.fit(history.upto(origins.start), rng=rng)
+        except NotEnoughHistoryError as error:
+            day = np.datetime_as_string(history.panel.time[origins.start], unit="D")
+            silent = _no_forecast(forecaster, history, origins)
+            return Block(first_row=origins.start, forecast=silent, notes=(f"{day}: {error}",))
+        forecast = fitted.forecast(history, origins=origins)
     return Block(first_row=origins.start, forecast=forecast, notes=fitted.notes)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ from .seeds import stream
 from .tables import forecasts_table, margins_table
 from .tracking import RunWriter, Store, tracked_run
 from .walk_forward import walk_forward
+
+_PARQUET: dict[str, Any] = {"index": False, "compression": "zstd"}
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -120,8 +123,8 @@ def run_backtest(
             verdicts, scores=scores, context=_context(prepared, notes=notes, run_id=run.run_id)
         )
         _write_tables(partial, table, scores)
-        margins_table(replays).to_parquet(partial / "margins.parquet", index=False)
-        _policies(verdicts).to_parquet(partial / "policies.parquet", index=False)
+        margins_table(replays).to_parquet(partial / "margins.parquet", **_PARQUET)
+        _policies(verdicts).to_parquet(partial / "policies.parquet", **_PARQUET)
         content = {"horizons": [verdict.as_dict() for verdict in verdicts], "notes": list(notes)}
         (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "report.html").write_text(page, encoding="utf-8")
@@ -239,8 +242,8 @@ def _policies(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def _write_tables(folder: Path, forecasts: pd.DataFrame, scores: pd.DataFrame) -> None:
-    forecasts.to_parquet(folder / "forecasts.parquet", index=False)
-    scores.to_parquet(folder / "scores.parquet", index=False)
+    forecasts.to_parquet(folder / "forecasts.parquet", **_PARQUET)
+    scores.to_parquet(folder / "scores.parquet", **_PARQUET)
 
 
 def _record(

@@ -1,0 +1,65 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+from foremargin.calibrate import ALL_POLICIES
+from foremargin.errors import InputError
+from foremargin.models import ALL_FORECASTERS
+from foremargin.training import load_experiment, shipped_experiments
+from foremargin.training.experiment import needs_predictive
+
+
+@pytest.mark.parametrize("name", shipped_experiments())
+def test_every_shipped_experiment_is_valid_and_named_like_its_file(name: str) -> None:
+    assert load_experiment(name).name == name
+
+
+def test_the_default_experiment_runs_every_forecaster_and_policy() -> None:
+    experiment = load_experiment()
+    assert experiment.forecasters() == ALL_FORECASTERS
+    assert experiment.policies() == ALL_POLICIES
+
+
+def test_overrides_replace_values_and_keep_their_neighbours() -> None:
+    changed = load_experiment(overrides={"data": {"period": "8h"}, "seed": 3})
+    assert (changed.data.period, changed.data.source, changed.seed) == ("8h", ("arch",), 3)
+    assert changed.split.test_from == date(2006, 1, 1)
+
+
+def test_without_named_policies_those_without_forecasts_are_left_out() -> None:
+    experiment = load_experiment(overrides={"forecast": {"models": ["ewma-0.94"]}})
+    names = {policy.name for policy in experiment.policies()}
+    assert "ewma-0.94-fhs" in names
+    assert "predictive" not in names
+    with pytest.raises(InputError, match="at least one of each, found"):
+        needs_predictive(experiment)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: -1", r"seed: .*greater than or equal to 0, found -1"),
+        ("margins: {}", r"margins: Extra inputs are not permitted"),
+        ("forecast: {models: [garhc]}", r"forecast\.models must be among .*found \['garhc'\]"),
+        ("margin: {tail_probability: 99}", r"margin\.tail_probability: .*found 99"),
+        (
+            "forecast: {models: [ewma-0.94]}\nmargin: {policies: [predictive]}",
+            r"policy predictive needs the forecasts of \['regime-network'\]",
+        ),
+        ("- a list", "must hold keys and values, found list"),
+        ("a: [", "must be YAML"),
+        ("name: ../evil", "name: String should match pattern"),
+    ],
+)
+def test_a_wrong_file_gets_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_experiment(path)
+
+
+def test_a_missing_file_and_an_unknown_name_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there must be an experiment file at"):
+        load_experiment(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r"one of \['bars', 'default'\], was 'dfault'"):
+        load_experiment("dfault")
