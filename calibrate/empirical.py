@@ -22,8 +22,9 @@ def _upper_quantile(ordered: NDArray[np.float64], count: int, tail_probability: 
     if position <= 0.0:
         return float(ordered[0])
     below = int(position)
-    part = position - below
-    return float(ordered[below] * (1.0 - part) + ordered[below + 1] * part)
+    lower, upper = ordered[below], ordered[below + 1]
+    # Exact where both are equal: a tied loss must not breach a margin made of itself.
+    return float(min(lower + (position - below) * (upper - lower), upper))
 
 
 @njit(cache=True)

@@ -97,8 +97,10 @@ def _tails(
             score, np.array([tail]), horizon, window, min(NEEDED, window)
         )
         value_at_risk[:, p] = quantile[:, 0] * scale[:, p]
-        ratio = beyond[:, 0] / quantile[:, 0] if shortfall_ratio is None else shortfall_ratio[:, p]
-        expected_shortfall[:, p] = value_at_risk[:, p] * ratio
+        if shortfall_ratio is None:
+            expected_shortfall[:, p] = beyond[:, 0] * scale[:, p]
+        else:
+            expected_shortfall[:, p] = value_at_risk[:, p] * shortfall_ratio[:, p]
     # Each tail is corrected by itself; a rarer one must still not lie below a more frequent one.
     return _no_crossing(value_at_risk), _no_crossing(expected_shortfall)
 

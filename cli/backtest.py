@@ -51,6 +51,7 @@ def backtest(
         config, data=data, period=period, test_from=test_from, seed=seed
     )
     prepared = prepare(experiment)
+    options.say_what_was_found(prepared)
     folder = options.output_folder(out, experiment)
     with options.progress_bar(shown=progress) as tell:
         result = run_backtest(

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import pandas as pd
 import typer
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from ..markets import InstrumentReport, Severity, SourceReport, inspect_source
@@ -37,16 +39,26 @@ def inspect(
     report = inspect_source(paths, period=period)
     console = Console(markup=False, highlight=False)
     console.print(_contents(report))
-    console.print(_findings(report) if report.findings else "No findings.")
+    for line in _columns(report):
+        console.print(line)
+    if report.findings:
+        _show_findings(report, console)
+    else:
+        console.print("No findings.")
     if report.has_errors:
         raise typer.Exit(_ERRORS_FOUND)
 
 
 def _contents(report: SourceReport) -> Table:
-    table = Table(title=f"Data in {report.source}", title_justify="left")
-    for name in ("instrument", "from (UTC)", "to (UTC)", "bars", "bar length", "periods"):
-        table.add_column(name, justify="right" if name in ("bars", "periods") else "left")
-    table.add_column("columns", overflow="fold")
+    table = Table(
+        title=f"Data in {report.source}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
+    for name in ("instrument", "from (UTC)", "to (UTC)", "bars", "length", "periods"):
+        right = name in ("bars", "periods")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for one in report.instruments:
         table.add_row(*_row(one))
     return table
@@ -60,28 +72,30 @@ def _row(one: InstrumentReport) -> tuple[str, ...]:
         f"{one.n_bars:,}",
         one.bar_length_text or "-",
         "-" if one.n_periods is None else f"{one.n_periods:,}",
-        ", ".join(one.columns) or "-",
     )
 
 
-def _findings(report: SourceReport) -> Table:
+def _columns(report: SourceReport) -> list[str]:
+    """Say which columns there are, once for all instruments that have the same."""
+    by_columns: dict[tuple[str, ...], list[str]] = {}
+    for one in report.instruments:
+        by_columns.setdefault(tuple(one.columns), []).append(one.instrument)
+    return [
+        f"columns of {'all' if len(by_columns) == 1 else ', '.join(instruments)}: "
+        f"{', '.join(columns) or 'none that is known'}"
+        for columns, instruments in by_columns.items()
+    ]
+
+
+def _show_findings(report: SourceReport, console: Console) -> None:
     counts = [f"{report.count(severity)} {severity.value}" for severity in Severity]
-    table = Table(title=f"Findings: {', '.join(counts)}", title_justify="left")
-    for name in ("severity", "instrument", "check", "count", "first", "last"):
-        table.add_column(name, justify="right" if name == "count" else "left")
-    table.add_column("what was found, and what follows", overflow="fold", ratio=1)
+    console.print(f"\nFindings: {', '.join(counts)}")
     for finding in report.findings:
-        table.add_row(
-            finding.severity.value,
-            finding.instrument,
-            finding.check,
-            f"{finding.count:,}",
-            _minute(finding.first),
-            _minute(finding.last),
-            finding.detail,
-            style=_STYLE[finding.severity],
-        )
-    return table
+        heading = f"{finding.severity.value}: {finding.instrument}, {finding.check}"
+        if finding.first is not None:
+            heading += f", {_minute(finding.first)} to {_minute(finding.last)}"
+        console.print(heading, style=_STYLE[finding.severity])
+        console.print(Padding(finding.detail, (0, 0, 0, 2)))
 
 
 def _minute(time: pd.Timestamp | None) -> str:

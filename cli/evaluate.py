@@ -45,6 +45,7 @@ def evaluate(
         config, data=data, period=period, horizons=horizons, test_from=test_from, seed=seed
     )
     prepared = prepare(experiment)
+    options.say_what_was_found(prepared)
     folder = options.output_folder(out, experiment)
     with options.progress_bar(shown=progress) as tell:
         result = run_evaluation(

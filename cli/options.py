@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import InputError
-from ..training import Experiment, load_experiment
+from ..markets import Severity
+from ..training import Experiment, Preparation, load_experiment
 from ..training.pipeline import Progress as Tell
 
 _BARS = "bars"  # the experiment that --data runs with when no file is given
@@ -126,6 +127,21 @@ def progress_bar(*, shown: bool) -> Iterator[Tell]:
         task = progress.add_task("start", total=1)
         yield lambda stage, done, total: progress.update(
             task, description=stage, completed=done, total=total
+        )
+
+
+def say_what_was_found(prepared: Preparation) -> None:
+    """Say on standard error what a reader must know about the data before the run."""
+    for note in prepared.notes:
+        typer.secho(f"note: {note}", err=True, fg="yellow")
+    warnings = [f for f in prepared.panel.findings if f.severity is Severity.WARNING]
+    if warnings:
+        checks = ", ".join(sorted({finding.check for finding in warnings}))
+        typer.secho(
+            f"note: {len(warnings)} warnings about the data ({checks}); they are listed in the "
+            "report and by: foremargin data inspect",
+            err=True,
+            fg="yellow",
         )
 
 

@@ -1,0 +1,191 @@
+"""Laws that every feature obeys; a new entry of ALL_FEATURES is tested on arrival."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from foremargin.errors import InputError
+from foremargin.features import ALL_FEATURES, Feature, Measures, build_features, own_times
+from foremargin.markets import Panel
+
+MakePanel = Callable[..., Panel]
+ShockAfter = Callable[..., Panel]
+
+SHOCK = 700  # of 900 rows; every feature is known long before, and every window ends after
+
+by_feature = pytest.mark.parametrize("feature", ALL_FEATURES, ids=lambda f: f.name)
+by_period = pytest.mark.parametrize("period", ["1D", "4h"])
+
+
+@pytest.fixture(scope="module")
+def panels(make_panel: MakePanel) -> dict[str, Panel]:
+    return {
+        "1D": make_panel(n_periods=900, period="1D"),
+        "4h": make_panel(n_periods=900, period="4h"),
+    }
+
+
+@by_period
+@by_feature
+def test_a_feature_is_the_same_when_everything_after_it_is_deleted(
+    feature: Feature, period: str, panels: dict[str, Panel]
+) -> None:
+    panel = panels[period]
+    full = build_features(panel, names=[feature.name]).values
+    assert np.isfinite(full[:SHOCK]).any()
+    for stop in (1, 2, 30, 401, SHOCK):
+        cut = build_features(panel.upto(stop), names=[feature.name]).values
+        np.testing.assert_array_equal(cut, full[:stop])
+
+
+@by_period
+@by_feature
+def test_a_feature_ignores_a_shock_before_it_happens_and_sees_it_afterwards(
+    feature: Feature, period: str, panels: dict[str, Panel], shock_after: ShockAfter
+) -> None:
+    panel = panels[period]
+    base = build_features(panel, names=[feature.name])
+    shocked = build_features(shock_after(panel, SHOCK), names=[feature.name])
+    for name in ("values", "variance", "level"):
+        before = getattr(base, name)[: SHOCK + 1]
+        np.testing.assert_array_equal(getattr(shocked, name)[: SHOCK + 1], before)
+    after, was = shocked.values[SHOCK + 50 :], base.values[SHOCK + 50 :]
+    both = np.isfinite(after) & np.isfinite(was)
+    # Parts of a clipped or one-sided feature may stay at their bound; most must move.
+    assert (after[both] != was[both]).mean() > 0.2
+
+
+@by_feature
+def test_a_feature_is_known_only_where_its_instrument_trades(
+    feature: Feature, panels: dict[str, Panel]
+) -> None:
+    panel = panels["1D"]
+    values = build_features(panel, names=[feature.name]).values[:, :, 0]
+    assert not np.isfinite(values[~panel.present]).any()
+
+
+@by_feature
+def test_a_feature_says_what_it_is(feature: Feature) -> None:
+    assert feature.name.isidentifier()
+    assert feature.name == feature.name.lower()
+    assert len(feature.unit) > 3
+    assert len(feature.meaning.split()) >= 4
+    assert not feature.meaning.endswith(".")
+
+
+def test_feature_names_and_meanings_are_unique() -> None:
+    assert len({f.name for f in ALL_FEATURES}) == len(ALL_FEATURES)
+    assert len({f.meaning for f in ALL_FEATURES}) == len(ALL_FEATURES)
+
+
+@by_feature
+def test_a_feature_does_not_depend_on_the_scale_of_returns(
+    feature: Feature, make_panel: MakePanel
+) -> None:
+    base = build_features(make_panel(), names=[feature.name])
+    scaled = build_features(make_panel(scale=7.0), names=[feature.name])
+    # Prices are exponentials of scaled logs: both they and the logs taken of them are rounded,
+    # and moves of 1e-4 lose four digits of the sixteen; a unit slip would be of order one.
+    np.testing.assert_allclose(scaled.values, base.values, rtol=1e-6, atol=1e-7)
+
+
+def test_only_features_that_say_something_at_this_period_length_are_built_by_default(
+    panels: dict[str, Panel],
+) -> None:
+    daily, intraday = build_features(panels["1D"]).names, build_features(panels["4h"]).names
+    assert set(intraday) - set(daily) == {f.name for f in ALL_FEATURES if f.intraday_only}
+    assert intraday == tuple(f.name for f in ALL_FEATURES)
+
+
+def test_an_unknown_feature_is_named_in_the_error(panels: dict[str, Panel]) -> None:
+    with pytest.raises(InputError, match=r"found \['moon_phase'\]"):
+        build_features(panels["1D"], names=["moon_phase"])
+    with pytest.raises(InputError, match="was 'moon_phase'"):
+        build_features(panels["1D"], names=["vol_of_vol"]).column("moon_phase")
+
+
+def test_the_frame_holds_every_value_once_under_its_time_and_instrument(
+    panels: dict[str, Panel],
+) -> None:
+    features = build_features(panels["1D"], names=["fall_last", "vol_of_vol"])
+    table = features.frame()
+    assert table.shape == (900 * 4, 2)
+    time = table.index[4 * 500][0]
+    assert table.loc[(time, "INDEX"), "vol_of_vol"] == features.column("vol_of_vol")[500, 1]
+
+
+def test_a_return_of_the_last_period_is_split_into_its_fall_and_its_rise(
+    panels: dict[str, Panel],
+) -> None:
+    features = build_features(panels["1D"], names=["fall_last", "rise_last"])
+    fall, rise = features.column("fall_last"), features.column("rise_last")
+    log_return = panels["1D"].log_return
+    known = np.isfinite(fall)
+    assert ((fall <= 0.0) & (rise >= 0.0) & (fall * rise == 0.0))[known].all()
+    np.testing.assert_array_equal(np.sign(fall + rise)[known], np.sign(log_return)[known])
+
+
+def test_the_mean_variance_of_a_week_counts_the_instruments_own_periods(
+    panels: dict[str, Panel],
+) -> None:
+    panel = panels["1D"]
+    features = build_features(panel, names=["log_variance_week"])
+    # 7 calendar days hold 7 periods of COIN and round(7 * 252 / 365) = 5 of INDEX.
+    for i, window in ((0, 7), (1, 5)):
+        rows = np.flatnonzero(panel.present[:, i])
+        at = rows[300]
+        last = features.variance[rows[301 - window : 301], i]
+        expected = np.log(last.mean()) - features.level[at, i]
+        # No variance of these weeks is so small that it is floored.
+        np.testing.assert_allclose(features.column("log_variance_week")[at, i], expected)
+
+
+def test_the_season_of_a_market_that_is_wild_on_sundays_peaks_on_saturday_night(
+    make_panel: MakePanel,
+) -> None:
+    base = make_panel(intraday=False, clustered=False)
+    # Periods are stamped with their end: the day of a row is the day before its time.
+    day = (base.time - np.timedelta64(1, "D")).astype("datetime64[D]").astype(int)
+    sunday = (day + 4) % 7 == 0  # 1970-01-01 was a Thursday
+    realized = np.full(base.close.shape, 1e-4)
+    realized[sunday] *= 9.0
+    realized[~base.present] = np.nan
+    panel = Panel(
+        time=base.time,
+        period=base.period,
+        instruments=base.instruments,
+        close=base.close,
+        log_return=base.log_return,
+        missing=base.missing,
+        periods_per_year=base.periods_per_year,
+        fields={"realized_variance": realized},
+    )
+    season = build_features(panel, names=["season_next"]).column("season_next")[-100:-1, 0]
+    # On Sundays ln 9 above 1e-4, whose four-week mean of logs is ln(9)/7 above it.
+    before_sunday = sunday[-99:]
+    assert (season[before_sunday] > 1.5).all()
+    assert (season[~before_sunday] < 0.0).all()
+    # The slots of Monday to Friday of the exchange never hold a Sunday.
+    index = build_features(panel, names=["season_next"]).column("season_next")[:, 1]
+    np.testing.assert_allclose(index[np.isfinite(index)], 0.0, atol=1e-12)  # sums of rounded logs
+
+
+def test_the_variance_a_week_ago_is_that_of_the_same_weekday_as_the_period_to_come(
+    panels: dict[str, Panel],
+) -> None:
+    panel = panels["1D"]
+    measures = Measures(panel=panel)
+    week_ago = build_features(panel, names=["log_variance_week_ago"]).values[:, 0, 0]
+    at = 300  # COIN trades daily: the next row is 301, a week before it is 294
+    assert week_ago[at] == measures.log_variance[294, 0] - measures.level[at, 0]
+
+
+def test_the_season_of_the_period_after_a_friday_is_monday_for_an_exchange(
+    panels: dict[str, Panel],
+) -> None:
+    panel = panels["1D"]
+    coin, index = own_times(panel)[:2]
+    # 2018-01-05 was a Friday: rows are stamped with their end, Saturday at midnight.
+    friday = np.datetime64("2018-01-06", "ns")
+    assert coin.slot()[np.flatnonzero(panel.time[coin.rows] == friday)[0]] == 5 * 24
+    assert index.slot()[np.flatnonzero(panel.time[index.rows] == friday)[0]] == 0
