@@ -100,7 +100,10 @@ def _tails(
         if shortfall_ratio is None:
             expected_shortfall[:, p] = beyond[:, 0] * scale[:, p]
         else:
-            expected_shortfall[:, p] = value_at_risk[:, p] * shortfall_ratio[:, p]
+            own = value_at_risk[:, p] * shortfall_ratio[:, p]
+            # Where the past has shown no loss, the corrected quantile is negative and so is its
+            # multiple; a mean beyond a quantile is never below it.
+            expected_shortfall[:, p] = np.maximum(own, value_at_risk[:, p])
     # Each tail is corrected by itself; a rarer one must still not lie below a more frequent one.
     return _no_crossing(value_at_risk), _no_crossing(expected_shortfall)
 

@@ -27,7 +27,7 @@ RESPONSIVENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Exponents to choose from: 0 ignores the forecast, 1 follows it one for one."""
 
 _START = 0.75  # exponent before there is enough evidence
-_EVIDENCE_SESSIONS = 250  # trading days of outcomes before evidence counts
+_EVIDENCE_SESSIONS = 250  # trading days of one instrument's outcomes before evidence counts
 _CHOOSE_DAYS = 28  # calendar days between two choices
 _USUAL_SESSIONS = 500
 _WINDOW_SESSIONS = 1_000
@@ -115,7 +115,8 @@ def choose_candidate(
     handicap : ndarray, shape (n_candidates,)
         Factors on the losses, at least one, dimensionless.
     default : int
-        Which to follow before 250 trading days of outcomes.
+        Which to follow before there are as many outcomes as one instrument gives in 250 trading
+        days on both sides.
     """
     panel = market.history.panel
     known_at = market.history.targets.known_at[:, :, market.history.targets.at(market.horizon)]

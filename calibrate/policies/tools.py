@@ -96,16 +96,21 @@ def stress_weighted(plain: NDArray[np.float64], market: MarginMarket) -> NDArray
     """Tool (b): three quarters of the policy and one quarter of the stressed margin.
 
     The stressed margin is the highest quantile that any window of 250 trading days has shown up
-    to the origin.
+    to the origin. While no window has shown a loss there is no stress to weigh: the policy's own
+    margin stands.
     """
     stressed = market.each_side(_stressed_rate)
-    return (1.0 - STRESS_WEIGHT) * plain + STRESS_WEIGHT * stressed
+    blend = (1.0 - STRESS_WEIGHT) * plain + STRESS_WEIGHT * stressed
+    return np.where(np.isfinite(stressed), blend, plain)
 
 
 def floored(plain: NDArray[np.float64], market: MarginMarket) -> NDArray[np.float64]:
-    """Tool (c): never below the quantile of the last ten years, or of all there is."""
+    """Tool (c): never below the quantile of the last ten years, or of all there is.
+
+    While the past has shown no loss there is no floor: the policy's own margin stands.
+    """
     floor = market.each_side(lambda series: historical_rate(series, sessions=_FLOOR_SESSIONS))
-    return np.maximum(plain, floor)
+    return np.where(np.isfinite(floor), np.maximum(plain, floor), plain)
 
 
 EMIR_TOOLS = (

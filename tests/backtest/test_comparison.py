@@ -12,7 +12,7 @@ from scipy import stats
 def moving_average(rng: np.random.Generator, shape: tuple[int, int], horizon: int) -> np.ndarray:
     """Rows whose autocovariances end at lag horizon - 1, like losses of overlapping outcomes."""
     noise = rng.standard_normal((shape[0], shape[1] + horizon - 1))
-    return np.lib.stride_tricks.sliding_window_view(noise, horizon, axis=1).sum(axis=2)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(noise, horizon, axis=1).sum(axis=2))
 
 
 # Newey-West ------------------------------------------------------------------------------------

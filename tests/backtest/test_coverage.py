@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-WITH_TAIL_PROBABILITY = {
+WITH_TAIL_PROBABILITY: dict[str, Callable[..., Any]] = {
     "pof": kupiec_pof,
     "tuff": kupiec_tuff,
     "binomial": binomial_coverage,
@@ -304,7 +306,9 @@ def test_dynamic_quantile_refuses_a_number_of_lags_that_is_no_count(lags):
 def test_an_unknown_convention_is_refused():
     with pytest.raises(InputError, match='must be "all" or "pairs", was \'first\''):
         christoffersen_conditional_coverage(
-            np.zeros(9, bool), tail_probability=0.01, unconditional_on="first"
+            np.zeros(9, bool),
+            tail_probability=0.01,
+            unconditional_on="first",  # type: ignore[arg-type]
         )
 
 
@@ -317,7 +321,7 @@ def test_a_result_cannot_be_changed():
     result = kupiec_pof(first_breaches(3, 250), tail_probability=0.01)
     assert isinstance(result, TestResult)
     with pytest.raises(dataclasses.FrozenInstanceError, match="p_value"):
-        result.p_value = 1.0
+        result.p_value = 1.0  # type: ignore[misc]
 
 
 # Properties ------------------------------------------------------------------------------------
@@ -351,7 +355,7 @@ def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values):
 def test_a_right_margin_is_rejected_about_as_often_as_promised(test):
     breach = np.random.default_rng(11).random((1000, 1000)) < 0.05
     # Nominal 5 %; the band has a false-alarm rate of 2e-4 over 1000 trials.
-    low, high = stats.binom.interval(1 - 2e-4, 1000, 0.05) / np.float64(1000)
+    low, high = np.array(stats.binom.interval(1 - 2e-4, 1000, 0.05)) / 1000
     assert low <= rejection_rate(test, breach, tail_probability=0.05) <= high
 
 
@@ -368,7 +372,7 @@ def test_the_exact_test_never_rejects_a_right_margin_too_often():
 def test_independent_breaches_are_rejected_slightly_more_often_than_promised():
     breach = np.random.default_rng(12).random((1000, 1000)) < 0.05
     # The chi-squared law gives about 7 % at 50 breaches; same false-alarm rate as above.
-    low, high = stats.binom.interval(1 - 2e-4, 1000, 0.07) / np.float64(1000)
+    low, high = np.array(stats.binom.interval(1 - 2e-4, 1000, 0.07)) / 1000
     assert low <= rejection_rate(christoffersen_independence, breach) <= high
 
 

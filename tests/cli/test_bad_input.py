@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def _with(column: str, row: int, value: object) -> Change:
+def _with(column: str, row: int, value: Any) -> Change:
     def change(table: pd.DataFrame) -> pd.DataFrame:
         table[column] = table[column].astype(object)
         table.loc[row, column] = value

@@ -104,8 +104,8 @@ def test_outcomes_are_the_returns_and_losses_that_came(done: Path, bars: Path) -
         & (forecasts.instrument == "COIN")
         & (forecasts.horizon == 5)
     ].set_index("origin")
-    expected = np.log(close.close.shift(-5) / close.close).reindex(rows.index)
-    np.testing.assert_allclose(rows.log_return, expected, rtol=1e-9)
+    expected = pd.Series(np.log(close.close.shift(-5) / close.close), index=close.index)
+    np.testing.assert_allclose(rows.log_return, expected.reindex(rows.index), rtol=1e-9)
     margins = pd.read_parquet(done / "margins.parquet")
     long = margins[
         (margins.policy == "hs-250") & (margins.instrument == "COIN") & (margins.side == "long")
@@ -156,7 +156,8 @@ def test_the_scores_can_be_recomputed_from_the_forecasts_alone(
         & (forecasts.realized_variance > 0)
     ]
     ratio = rows.realized_variance / rows.variance
-    qlike = (ratio - np.log(ratio) - 1.0).groupby([rows.horizon, rows.model]).mean()
+    each = pd.Series(ratio - np.log(ratio) - 1.0, index=rows.index)
+    qlike = each.groupby([rows.horizon, rows.model]).mean()
     scores = pd.read_parquet(done / "scores.parquet").set_index(["horizon", "model"])
     np.testing.assert_allclose(scores.qlike_loss, qlike.reindex(scores.index), rtol=1e-9)
 

@@ -40,7 +40,8 @@ def make_sessions(make_bars: Bars) -> Bars:
 
     def make(start: str = "2024-01-01", **options: object) -> pd.DataFrame:
         bars = make_bars(start, **options)
-        return bars[bars["open_time"].dt.day_of_week < 5].reset_index(drop=True)
+        sessions: pd.DataFrame = bars[bars["open_time"].dt.day_of_week < 5].reset_index(drop=True)
+        return sessions
 
     return make
 

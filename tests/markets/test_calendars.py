@@ -94,7 +94,8 @@ def test_an_exchange_beside_a_market_that_never_closes_is_closed_at_weekends(
     panel = load_panel(folder)
     stock_codes = codes(panel, "STOCK")
     weekends = stock_codes["2024-01-03":"2024-01-22"]
-    assert (weekends[weekends.index.day_of_week >= 5] == Missing.CLOSED).all()
+    days = pd.DatetimeIndex(weekends.index)
+    assert (weekends[days.day_of_week >= 5] == Missing.CLOSED).all()
     assert stock_codes["2024-01-15"] == Missing.NO_DATA
     assert (stock_codes[:"2024-01-02"] == Missing.NOT_LISTED).all()
     assert (stock_codes["2024-01-23":] == Missing.NOT_LISTED).all()
@@ -113,7 +114,8 @@ def test_hours_in_which_an_exchange_never_trades_are_closed(make_bars, make_sess
     folder = write(stock[stock["open_time"].dt.hour.between(14, 20)], "all/STOCK.parquet").parent
     panel = load_panel(folder, period="1h")
     inside = codes(panel, "STOCK")["2024-01-01 14:00":"2024-01-12 20:00"]
-    trading = inside.index.hour.isin(range(14, 21)) & (inside.index.day_of_week < 5)
+    times = pd.DatetimeIndex(inside.index)
+    trading = times.hour.isin(range(14, 21)) & (times.day_of_week < 5)
     np.testing.assert_array_equal(inside, np.where(trading, Missing.PRESENT, Missing.CLOSED))
 
 

@@ -1,6 +1,7 @@
 """Every defect of a bar file has a finding; those that cannot be repaired stop loading."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from foremargin.errors import InputError
 from foremargin.markets import Severity, check_bars, inspect_source, load_panel
 
 
-def set_cell(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def set_cell(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def change(bars: pd.DataFrame) -> pd.DataFrame:
         bars[column] = bars[column].astype(object)
         bars.loc[17, column] = value

@@ -7,7 +7,7 @@ import pytest
 from foremargin.errors import NotEnoughHistoryError
 from foremargin.features import History, build_history
 from foremargin.markets import Panel
-from foremargin.models import Ewma, FittedForecaster, Forecast, Garch, LogHar
+from foremargin.models import Ewma, FittedForecaster, Forecast, Forecaster, Garch, LogHar
 from foremargin.training import make_blocks, stream, walk_forward
 
 
@@ -73,7 +73,7 @@ def test_every_fit_has_its_own_random_stream_which_other_models_do_not_shift(
 
 @pytest.mark.slow
 def test_the_number_of_workers_changes_no_number(history: History) -> None:
-    models = [Ewma(), LogHar(), Garch()]
+    models: list[Forecaster] = [Ewma(), LogHar(), Garch()]
     one = walk_forward(history, models, first_row=500, seed=1)
     two = walk_forward(history, models, first_row=500, seed=1, workers=2)
     for name in one.forecasts:
