@@ -47,6 +47,11 @@ class Cells:
         _, position = np.unique(self.origin, return_inverse=True)
         return np.asarray(np.bincount(position, weights=values) / np.bincount(position))
 
+    def sum_per_origin(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add a value per cell over instruments and sides, one number per origin."""
+        _, position = np.unique(self.origin, return_inverse=True)
+        return np.asarray(np.bincount(position, weights=values))
+
     def series(self) -> list[tuple[int, int, NDArray[np.intp]]]:
         """Return instrument, side and the cells of every series, in time order."""
         found = []

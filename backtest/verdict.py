@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..calibrate import Generation
 from .bootstrap import BootstrapInterval, bootstrap_interval
@@ -50,7 +51,10 @@ class Verdict:
     quantile_loss_change : BootstrapInterval
         Quantile loss of predictive over reference, minus one.
     shortfall_change : BootstrapInterval
-        Total shortfall at matched cost of predictive over reference, minus one.
+        Total shortfall of predictive over reference, minus one, each scaled by its constant from
+        validation.
+    hindsight_shortfall_change : BootstrapInterval
+        The same, with predictive scaled to the reference's cost in the test period.
     """
 
     replay: Replay
@@ -63,6 +67,7 @@ class Verdict:
     confidence_set: ModelConfidenceSet
     quantile_loss_change: BootstrapInterval
     shortfall_change: BootstrapInterval
+    hindsight_shortfall_change: BootstrapInterval
 
     @property
     def horizon(self) -> int:
@@ -93,6 +98,7 @@ class Verdict:
             "test_to": test[-1].isoformat(),
             "quantile_loss_change": _interval(self.quantile_loss_change),
             "shortfall_change": _interval(self.shortfall_change),
+            "hindsight_shortfall_change": _interval(self.hindsight_shortfall_change),
             "confidence_set": [str(name) for name in self.confidence_set.included],
             "policies": json.loads(self.policies.to_json(orient="index", double_precision=15)),
             "quintiles": json.loads(self.quintiles.to_json(orient="index", double_precision=15)),
@@ -142,8 +148,7 @@ def judge(replayed: Replay, *, rng: np.random.Generator) -> Verdict:
         quintiles=quintile_table(replayed, test),
         frontier=cost_shortfall_curve(test),
         confidence_set=confidence_set,
-        quantile_loss_change=changes[0],
-        shortfall_change=changes[1],
+        **changes,
     )
 
 
@@ -164,28 +169,50 @@ def _changes(
     reference: str,
     factors: Mapping[str, float],
     rng: np.random.Generator,
-) -> tuple[BootstrapInterval, BootstrapInterval]:
-    """Relative changes with intervals from resampling blocks of origins, paired."""
+) -> dict[str, BootstrapInterval]:
+    """Relative changes with intervals from resampling blocks of origins, paired.
+
+    Scaling factors are held: the one of validation, and the one that makes costs equal in the
+    whole test period.
+    """
     tail = replayed.market.tail_probability
-    score, short = [], []
-    for name in (replayed.predictive, reference):
-        margin = test.of(name)
-        score.append(test.per_origin(quantile_loss(test.loss, margin, tail_probability=tail)))
-        short.append(test.per_origin(shortfall(test.loss, margin * factors[name])))
-    return _ratio_interval(score, replayed, rng), _ratio_interval(short, replayed, rng)
+    ours, theirs = test.of(replayed.predictive), test.of(reference)
+    equal_cost = theirs.mean() / ours.mean()
+    pairs = {
+        "quantile_loss_change": (
+            quantile_loss(test.loss, ours, tail_probability=tail),
+            quantile_loss(test.loss, theirs, tail_probability=tail),
+        ),
+        "shortfall_change": (
+            shortfall(test.loss, ours * factors[replayed.predictive]),
+            shortfall(test.loss, theirs * factors[reference]),
+        ),
+        "hindsight_shortfall_change": (
+            shortfall(test.loss, ours * equal_cost),
+            shortfall(test.loss, theirs),
+        ),
+    }
+    return {
+        name: _ratio_interval(test.sum_per_origin(a), test.sum_per_origin(b), replayed, rng)
+        for name, (a, b) in pairs.items()
+    }
 
 
 def _ratio_interval(
-    pair: list[Any], replayed: Replay, rng: np.random.Generator
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    replayed: Replay,
+    rng: np.random.Generator,
 ) -> BootstrapInterval:
-    def change(ours: Any, theirs: Any) -> float:
+    def change(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
         base = float(np.sum(theirs))
-        # A resample without any shortfall on either side shows no difference.
+        # A resample without any shortfall on the other side shows no difference.
         return float(np.sum(ours)) / base - 1.0 if base > 0.0 else 0.0
 
     return bootstrap_interval(
         change,
-        *pair,
+        ours,
+        theirs,
         confidence_level=_CONFIDENCE,
         mean_block=max(_BLOCK, 2 * replayed.horizon),
         n_resamples=_RESAMPLES,

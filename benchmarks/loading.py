@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from foremargin.markets import load_panel
 
 REPEATS = 3

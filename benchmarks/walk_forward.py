@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 from arch import arch_model
+
 from foremargin.features import History, build_history
 from foremargin.markets import load_panel
 from foremargin.models import ALL_FORECASTERS, Forecaster, RegimeNetwork

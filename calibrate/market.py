@@ -28,6 +28,8 @@ class SideSeries:
         Breach rate that the margin aims at.
     session : int
         Own periods in one trading day.
+    periods_per_year : float
+        Own periods in a year.
     first : int
         Position of the first origin that is judged; a fixed margin is set there.
     variance : mapping of str to ndarray, shape (n,)
@@ -39,6 +41,7 @@ class SideSeries:
     horizon: int
     tail_probability: float
     session: int
+    periods_per_year: float
     first: int
     variance: Mapping[str, NDArray[np.float64]]
 
@@ -123,6 +126,7 @@ class MarginMarket:
                     horizon=self.horizon,
                     tail_probability=self.tail_probability,
                     session=int(panel.periods_per_session[i]),
+                    periods_per_year=float(panel.periods_per_year[i]),
                     first=int(np.searchsorted(rows, self.first_row)),
                     variance={name: array[rows, i] for name, array in self.variance.items()},
                 )

@@ -41,8 +41,8 @@ def backtest(
     """Compare predictive with reactive margin on replayed history.
 
     Forecasts walk forward, policies set margins, losses come, and every policy is judged over the
-    test period. Leaves `forecasts.parquet`, `margins.parquet`, `verdict.json` and `report.html`,
-    and a run in MLflow.
+    test period. Leaves `report.html`, `verdict.json`, `forecasts.parquet`, `margins.parquet`,
+    `scores.parquet` and `policies.parquet`, and a run in MLflow.
 
     Examples: `foremargin backtest` runs on the S&P 500, NASDAQ and WTI data inside arch;
     `foremargin backtest --data my_bars/ --period 8h` on your own.

@@ -44,7 +44,7 @@ def evaluate(
     experiment = options.read_experiment(
         config, data=data, period=period, horizons=horizons, test_from=test_from, seed=seed
     )
-    prepared = prepare(experiment)
+    prepared = prepare(experiment, margins=False)
     options.say_what_was_found(prepared)
     folder = options.output_folder(out, experiment)
     with options.progress_bar(shown=progress) as tell:

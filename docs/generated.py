@@ -12,6 +12,9 @@ from types import ModuleType
 from typing import Any
 
 import typer
+from pydantic import BaseModel
+from sphinx.pycode import ModuleAnalyzer
+
 from foremargin.backtest import CONTROL_POLICIES
 from foremargin.calibrate import ALL_POLICIES, EMIR_TOOLS
 from foremargin.cli import app
@@ -21,8 +24,6 @@ from foremargin.markets import FIELDS, SOURCES
 from foremargin.markets.columns import COLUMNS
 from foremargin.models import ALL_FORECASTERS
 from foremargin.training import Experiment
-from pydantic import BaseModel
-from sphinx.pycode import ModuleAnalyzer
 
 FLOORS = ("markets", "features", "models", "calibrate", "backtest", "training", "cli")
 """From the lowest to the highest; each imports from the ones before it only."""

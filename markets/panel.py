@@ -160,14 +160,20 @@ class Panel:
         return self._take(slice(0, stop), slice(None))
 
     def select(self, instruments: Sequence[str]) -> "Panel":
-        """Return the panel with these instruments only, in this order."""
+        """Return the panel with these instruments only, in this order.
+
+        Rows before the first and after the last price of any of them are left out.
+        """
         unknown = sorted(set(instruments) - set(self.instruments))
         if unknown:
             raise InputError(
                 f"instruments must be among {list(self.instruments)}, found {unknown}; "
                 "check the spelling or the data path"
             )
-        return self._take(slice(None), [self.instruments.index(name) for name in instruments])
+        columns = [self.instruments.index(name) for name in instruments]
+        known = np.flatnonzero(self.present[:, columns].any(axis=1))
+        rows = slice(int(known[0]), int(known[-1]) + 1) if len(known) else slice(0, 0)
+        return self._take(rows, columns)
 
     def _take(self, rows: slice, columns: slice | list[int]) -> "Panel":
         chosen = np.arange(self.n_instruments)[columns]

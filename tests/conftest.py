@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from foremargin.markets import Missing, Panel
 from numpy.typing import NDArray
+
+from foremargin.markets import Missing, Panel
 
 Array = NDArray[np.float64]
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from foremargin.calibrate import REACTIVE_POLICIES
 
 ROOT = Path(__file__).parents[1]

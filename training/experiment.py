@@ -33,14 +33,14 @@ class DataConfig(_Section):
 
 
 class SplitConfig(_Section):
-    """Where forecasts, validation and test begin: UTC dates, or shares of the time span.
+    """Where forecasts, validation and test begin: UTC dates, or shares of the periods.
 
     Forecasts need history before them, validation needs a year of forecasts before it, and the
     test period tunes nothing.
     """
 
     forecast_from: date | None = None
-    """First forecast origin; if not given, after `forecast_share` of the time span."""
+    """First forecast origin; if not given, after `forecast_share` of the periods."""
     validation_from: date | None = None
     """First origin of validation, which fits the matched-cost constants."""
     test_from: date | None = None

@@ -45,8 +45,15 @@ class Preparation:
         return pd.Timestamp(self.panel.time[self.split.test_row], tz="UTC")
 
 
-def prepare(experiment: Experiment) -> Preparation:
+def prepare(experiment: Experiment, *, margins: bool = True) -> Preparation:
     """Load and check the data of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to run.
+    margins : bool
+        Whether forecasts over the margin periods of risk are needed too.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def prepare(experiment: Experiment) -> Preparation:
     margin_horizons = experiment.margin.horizons or default_margin_horizons(panel)
     horizons = experiment.forecast.horizons or default_horizons(panel)
     longest = panel.n_periods - split.test_row
-    wanted = sorted({*horizons, *margin_horizons})
+    wanted = sorted({*horizons, *(margin_horizons if margins else ())})
     if wanted[-1] >= longest:
         raise InputError(
             f"every horizon must be shorter than the test period of {longest} periods, found "

@@ -72,6 +72,8 @@ def verdict_records(verdict: Verdict) -> Iterator[Record]:
     yield Tag(f"{prefix}.reference", verdict.reference)
     yield Metric(f"{prefix}/quantile_loss_change", verdict.quantile_loss_change.estimate)
     yield Metric(f"{prefix}/shortfall_change", verdict.shortfall_change.estimate)
+    hindsight = verdict.hindsight_shortfall_change.estimate
+    yield Metric(f"{prefix}/hindsight_shortfall_change", hindsight)
     replayed = verdict.replay
     shown = [
         *replayed.names(Generation.PREDICTIVE),

@@ -48,13 +48,18 @@ class Historical:
 
     def margin(self, market: MarginMarket) -> NDArray[np.float64]:
         """Return the rolling quantile of every side."""
-        return market.each_side(lambda series: historical_rate(series, sessions=self.sessions))
+        return market.each_side(
+            lambda series: historical_rate(series, window=self.sessions * series.session)
+        )
 
 
-def historical_rate(series: SideSeries, *, sessions: int) -> NDArray[np.float64]:
-    """Quantile of the losses of the last `sessions` trading days, fraction of notional."""
+def historical_rate(series: SideSeries, *, window: int) -> NDArray[np.float64]:
+    """Quantile of the losses of the last `window` own periods, fraction of notional, shape (n,).
+
+    Of all there are, as long as there are fewer; NaN before a hundred, and where the quantile is
+    no loss.
+    """
     tails = np.array([series.tail_probability])
-    window = sessions * series.session
     quantile = rolling_tails(series.log_loss, tails, series.horizon, window, _NEEDED)[0][:, 0]
     # A market that has only risen has no loss to speak of; there is no margin to read from it.
     return series.rate(np.where(quantile > 0.0, quantile, np.nan))

@@ -5,11 +5,12 @@ breach rate, and how far the margin follows the forecast is learned: the scale i
 
     sigma_forecast ** r * sigma_usual ** (1 - r)
 
-with `sigma_usual` the geometric mean of the forecasts of the last two years. The tail does not
-move one for one with the variance (less so the longer the horizon), and a margin that follows
+with `sigma_usual` the geometric mean of the forecasts of the last 500 trading days. The tail does
+not move one for one with the variance (less so the longer the horizon), and a margin that follows
 less also lurches less. The exponent is the one with the smallest quantile loss so far, over all
-instruments and sides, chosen anew every four weeks from outcomes that were known by then. Tail
-outcomes are few, so that it leaves three quarters only for an exponent that was clearly better.
+instruments and sides, chosen anew every 28 days of periods from outcomes that were known by then.
+Tail outcomes are few, so that it leaves three quarters only for an exponent that was clearly
+better.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ RESPONSIVENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _START = 0.75  # exponent before there is enough evidence
 _EVIDENCE_SESSIONS = 250  # trading days of one instrument's outcomes before evidence counts
-_CHOOSE_DAYS = 28  # calendar days between two choices
+_CHOOSE_DAYS = 28  # days of panel rows between two choices
 _USUAL_SESSIONS = 500
 _WINDOW_SESSIONS = 1_000
 _NEEDED = 250

@@ -24,7 +24,7 @@ STRESS_WEIGHT = 0.25
 """Weight of the stressed margin."""
 
 _STRESS_SESSIONS = 250  # length of the stressed window, trading days
-_FLOOR_SESSIONS = 2_520  # ten years of trading days
+_FLOOR_YEARS = 10
 _RELEASE_QUANTILE = 0.99
 
 
@@ -109,7 +109,9 @@ def floored(plain: NDArray[np.float64], market: MarginMarket) -> NDArray[np.floa
 
     While the past has shown no loss there is no floor: the policy's own margin stands.
     """
-    floor = market.each_side(lambda series: historical_rate(series, sessions=_FLOOR_SESSIONS))
+    floor = market.each_side(
+        lambda series: historical_rate(series, window=round(_FLOOR_YEARS * series.periods_per_year))
+    )
     return np.where(np.isfinite(floor), np.maximum(plain, floor), plain)
 
 
@@ -122,5 +124,5 @@ EMIR_TOOLS = (
 
 
 def _stressed_rate(series: SideSeries) -> NDArray[np.float64]:
-    recent = historical_rate(series, sessions=_STRESS_SESSIONS)
+    recent = historical_rate(series, window=_STRESS_SESSIONS * series.session)
     return np.asarray(pd.Series(recent).cummax())

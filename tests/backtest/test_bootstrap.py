@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from foremargin.backtest.bootstrap import bootstrap_interval, stationary_block_indices
-from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from foremargin.backtest.bootstrap import bootstrap_interval, stationary_block_indices
+from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 
 
 def interval(statistic, *arrays, seed=0, **changed):

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from arch.bootstrap import MCS
-from foremargin.backtest.comparison import diebold_mariano, model_confidence_set, newey_west_t
-from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from foremargin.backtest.comparison import diebold_mariano, model_confidence_set, newey_west_t
+from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 
 
 def moving_average(rng: np.random.Generator, shape: tuple[int, int], horizon: int) -> np.ndarray:

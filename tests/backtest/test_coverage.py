@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
 from foremargin.backtest._results import TestResult
 from foremargin.backtest.coverage import (
     TrafficLightZone,
@@ -18,9 +22,6 @@ from foremargin.backtest.coverage import (
     kupiec_tuff,
 )
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 WITH_TAIL_PROBABILITY: dict[str, Callable[..., Any]] = {
     "pof": kupiec_pof,

@@ -1,11 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from foremargin.backtest.losses import fz0_loss, qlike_loss, quantile_loss, shortfall
-from foremargin.errors import InputError, ShapeError
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from foremargin.backtest.losses import fz0_loss, qlike_loss, quantile_loss, shortfall
+from foremargin.errors import InputError, ShapeError
 
 amounts = st.floats(-10.0, 10.0)
 positive = st.floats(0.01, 10.0)

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foremargin.backtest.procyclicality import (
     large_increase_share,
     largest_increase,
     peak_to_trough,
 )
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
-from hypothesis import given
-from hypothesis import strategies as st
 
 PUBLISHED = [1.0, 1.2, 0.9, 1.8, 1.5, 2.7]
 margins = st.lists(st.floats(0.01, 1.0), min_size=7, max_size=30)

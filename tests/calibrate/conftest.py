@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+
 from foremargin.calibrate import ALL_POLICIES, MarginMarket
 from foremargin.features import build_history
 from foremargin.markets import Panel
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

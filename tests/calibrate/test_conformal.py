@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
 from foremargin.calibrate import ConformalMargin, adaptive_conformal_margin
 from foremargin.calibrate.empirical import rolling_tails
 from foremargin.errors import InputError, ShapeError
-from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 

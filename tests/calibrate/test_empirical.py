@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from foremargin.calibrate.empirical import adaptive_quantile, rolling_tails
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from foremargin.calibrate.empirical import adaptive_quantile, rolling_tails
 
 Array = NDArray[np.float64]
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from foremargin.calibrate import (
     ALL_POLICIES,
     EMIR_TOOLS,
@@ -22,7 +24,6 @@ from foremargin.calibrate import (
 )
 from foremargin.errors import InputError
 from foremargin.markets import Panel
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+
 from foremargin.calibrate import MarginMarket, Predictive
 from foremargin.calibrate.policies.predictive import choose_candidate
 from foremargin.features import build_history
 from foremargin.markets import Panel
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

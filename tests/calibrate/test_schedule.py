@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from foremargin.calibrate import SIDES, Generation, MarginSchedule, MarginStatus, SideSeries
-from foremargin.errors import InputError, ShapeError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from foremargin.calibrate import SIDES, Generation, MarginSchedule, MarginStatus, SideSeries
+from foremargin.errors import InputError, ShapeError
 
 
 def schedule() -> MarginSchedule:
@@ -31,6 +32,7 @@ def side_series(side: str, log_loss: list[float]) -> SideSeries:
         horizon=1,
         tail_probability=0.01,
         session=1,
+        periods_per_year=365.0,
         first=0,
         variance={},
     )

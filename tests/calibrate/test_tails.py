@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
 from foremargin.calibrate import Regime, market_regime, with_stress_probability, with_tails
 from foremargin.calibrate.stress import _share_above
 from foremargin.features import History, build_history
 from foremargin.markets import Panel
 from foremargin.models import TAIL_PROBABILITIES, Forecast
-from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

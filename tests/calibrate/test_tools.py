@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from foremargin.calibrate import EMIR_TOOLS, Filtered, Historical, MarginMarket, Policy, WithTool
 from foremargin.markets import Panel
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.markets import Panel
 
 _SMALL = """\

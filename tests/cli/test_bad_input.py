@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from foremargin.cli import app
 from typer.testing import CliRunner
+
+from foremargin.cli import app
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

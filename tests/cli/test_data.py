@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
+
 from foremargin.cli.data import app
 from foremargin.errors import InputError
-from typer.testing import CliRunner
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
+
 from foremargin.cli import app
 from foremargin.training import FORECAST_COLUMNS
-from typer.testing import CliRunner
 
 pytestmark = pytest.mark.slow
 

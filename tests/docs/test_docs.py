@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import foremargin.backtest
-import foremargin.markets
 import numpy as np
 import pandas as pd
 import pytest
+
+import foremargin.backtest
+import foremargin.markets
 from foremargin.backtest import CONTROL_POLICIES, Replay, judge, replay, score_forecasts
 from foremargin.calibrate import (
     ALL_POLICIES,

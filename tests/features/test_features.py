@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.features import ALL_FEATURES, Feature, Measures, build_features, own_times
 from foremargin.markets import Panel

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.features import build_history, build_targets
 from foremargin.features.feature import Measures

@@ -6,6 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from foremargin.features import (
     best_variance,
     build_features,
@@ -19,9 +23,6 @@ from foremargin.features import (
 )
 from foremargin.features.own_time import trailing_sum
 from foremargin.markets import Panel
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

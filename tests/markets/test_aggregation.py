@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from foremargin.errors import InputError
 from foremargin.markets import load_panel
 from foremargin.markets.realized import realized_measures
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def test_a_period_of_three_bars_agrees_with_the_hand_computation(write):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from foremargin.markets import Missing, load_panel
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.markets import Missing, Panel, load_panel
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.markets import Severity, inspect_source
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.markets import FIELDS, SOURCES, Source, inspect_source, load_panel
 

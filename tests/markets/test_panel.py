@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+
 from foremargin.errors import InputError, ShapeError
 from foremargin.markets import load_panel
 

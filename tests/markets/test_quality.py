@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.markets import Severity, check_bars, inspect_source, load_panel
 

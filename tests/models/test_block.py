@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
+
 from foremargin.errors import InputError
 from foremargin.features import History, build_history
 from foremargin.markets import Panel
 from foremargin.models import FittedForecaster, Garch, PooledHar, fit_block
-from threadpoolctl import threadpool_limits
 
 MakePanel = Callable[..., Panel]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+
 from foremargin.errors import InputError, ShapeError
 from foremargin.models import TAIL_PROBABILITIES, Forecast, join_forecasts
 

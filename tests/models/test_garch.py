@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from arch.univariate import EGARCH, GARCH, ConstantMean, Normal, StudentsT
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
 from foremargin.errors import ConvergenceError, InputError, NotEnoughHistoryError
 from foremargin.features import build_history
 from foremargin.markets import Panel
@@ -21,8 +24,6 @@ from foremargin.models import (
     fit_garch,
 )
 from foremargin.models import garch as garch_module
-from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from foremargin.errors import NotEnoughHistoryError
 from foremargin.features import build_history
 from foremargin.markets import Panel
@@ -11,9 +15,6 @@ from foremargin.models import LogHar, PooledHar
 from foremargin.models.har_pooled import fit_pooled
 from foremargin.models.log_regression import TARGET_FLOOR, fit_log_regression, log_target
 from foremargin.models.pooled import fit_standardiser, usable_rows
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 MakePanel = Callable[..., Panel]
 

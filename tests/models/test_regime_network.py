@@ -6,6 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy import stats
+
 from foremargin.errors import NotEnoughHistoryError
 from foremargin.features import Features, History, build_history
 from foremargin.markets import Panel
@@ -21,8 +24,6 @@ from foremargin.models.har_pooled import PooledRegression, fit_pooled
 from foremargin.models.pooled import usable_rows
 from foremargin.models.regime_module import HeadOutputs, ModuleShape, RegimeModule
 from foremargin.models.regime_training import Rows, _losses, make_rows, single_thread, train
-from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

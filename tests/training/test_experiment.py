@@ -2,6 +2,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from foremargin.calibrate import ALL_POLICIES
 from foremargin.errors import InputError
 from foremargin.models import ALL_FORECASTERS

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from foremargin.errors import InputError
 from foremargin.training.output import complete_or_nothing
 

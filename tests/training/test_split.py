@@ -3,6 +3,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+
 from foremargin.errors import InputError, NotEnoughHistoryError
 from foremargin.markets import Panel
 from foremargin.training import make_split

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+
 from foremargin.training import open_store, tracked_run
 from foremargin.training.records import Artifact, Metric, Param, Tag
 from foremargin.training.tracking import Store

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from foremargin.errors import NotEnoughHistoryError
 from foremargin.features import History, build_history
 from foremargin.markets import Panel

@@ -1,0 +1,255 @@
+"""The report as one HTML file that needs nothing else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from matplotlib.axes import Axes
+
+from ...errors import InputError
+from ..statement import Outcome, caveats, control_table, outcome, verdict_sentences
+from ..verdict import Verdict
+from ._images import svg_uri
+from .coverage import MOST_SERIES, CoverageDisplay, QuintileDisplay
+from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
+from .episode import EpisodeDisplay
+from .palette import PREDICTIVE, REFERENCE
+from .tables import (
+    FULL_COLUMNS,
+    Table,
+    control_rows,
+    frame_rows,
+    glance_rows,
+    policy_rows,
+    score_rows,
+    series_rows,
+)
+
+_BADGE = {
+    Outcome.WINS: "wins",
+    Outcome.NO_DIFFERENCE: "open",
+    Outcome.LOSES: "loses",
+}
+_LONG_FINDINGS = 8  # more of them are folded away
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportContext:
+    """What the report says about the run beside its numbers.
+
+    Attributes
+    ----------
+    title : str
+        Head line.
+    config_yaml : str
+        The resolved experiment.
+    command : str
+        The command line that makes this report again.
+    data : tuple of (str, str)
+        Rows that describe the data: label and value.
+    notes : tuple of str
+        Sentences for the reader, shown with the data.
+    findings : pandas.DataFrame
+        What the quality checks found, from :func:`~foremargin.markets.findings.findings_frame`.
+    provenance : tuple of (str, str)
+        Commit, versions, seed, fingerprint: label and value.
+    """
+
+    title: str
+    config_yaml: str
+    command: str
+    data: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    findings: pd.DataFrame
+    provenance: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Figure:
+    """A drawn figure: its address, what it shows in words, and how to read it."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    """Everything the page says about one margin period of risk."""
+
+    anchor: str
+    heading: str
+    period: str
+    badge: str
+    outcome: str
+    trusted: bool
+    sentences: tuple[str, ...]
+    caveats: tuple[str, ...]
+    predictive: str
+    reference: str
+    glance: tuple[tuple[str, str, str, str], ...]
+    plain: Table
+    full: Table
+    figures: tuple[_Figure, ...]
+    coverage_figure: _Figure
+    controls: Table
+    series: Table
+
+
+def render_report(
+    verdicts: Sequence[Verdict], *, scores: pd.DataFrame, context: ReportContext
+) -> str:
+    """Return the report as HTML; equal inputs give equal text.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        One per margin period of risk, in the order in which they are shown.
+    scores : pandas.DataFrame
+        Forecast skill, from :func:`~foremargin.backtest.score_forecasts`; may be empty.
+    context : ReportContext
+        What to say about the run.
+
+    Raises
+    ------
+    InputError
+        If there is no verdict.
+    """
+    if not verdicts:
+        raise InputError("a report needs at least one verdict, found none; judge a replay first")
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters["unbroken"] = _unbroken
+    template = environment.from_string(
+        files(__package__ or "").joinpath("report.html").read_text(encoding="utf-8")
+    )
+    horizons = [] if scores.empty else [int(h) for h in scores.horizon.unique()]
+    return template.render(
+        context=context,
+        sections=[_section(verdict) for verdict in verdicts],
+        legend=[column for column in FULL_COLUMNS if column.meaning],
+        score_figure=None if scores.empty else _score_figure(scores),
+        score_tables=[(h, score_rows(scores, horizon=h)) for h in horizons],
+        findings=frame_rows(context.findings),
+        findings_open=len(context.findings) <= _LONG_FINDINGS,
+        colors={"predictive": PREDICTIVE, "reference": REFERENCE},
+    )
+
+
+def _unbroken(text: str) -> str:
+    """Keep numbers and their units on one line."""
+    for pair in (" %", "p = ", "p < "):
+        text = text.replace(pair, pair.replace(" ", "\N{NO-BREAK SPACE}"))
+    return text
+
+
+def _section(verdict: Verdict) -> _Section:
+    controls = control_table(verdict)
+    result = outcome(verdict)
+    return _Section(
+        anchor=f"horizon-{verdict.horizon}",
+        heading=_heading(verdict),
+        period=_test_period(verdict),
+        badge=_BADGE[result],
+        outcome=result.value,
+        trusted=bool(controls.behaved.all()),
+        sentences=verdict_sentences(verdict),
+        caveats=caveats(verdict),
+        predictive=verdict.predictive,
+        reference=verdict.reference,
+        glance=glance_rows(verdict),
+        plain=policy_rows(verdict, full=False),
+        full=policy_rows(verdict, full=True),
+        figures=tuple(_figures(verdict)),
+        coverage_figure=_coverage_figure(verdict),
+        controls=control_rows(verdict),
+        series=series_rows(verdict),
+    )
+
+
+def _heading(verdict: Verdict) -> str:
+    count = "1 period" if verdict.horizon == 1 else f"{verdict.horizon} periods"
+    length = verdict.replay.market.history.panel.period
+    return f"Margin period of risk: {count} of {_span(length)}"
+
+
+def _span(length: pd.Timedelta) -> str:
+    hours = length / pd.Timedelta(hours=1)
+    days = hours / 24.0
+    if days >= 1.0:
+        return "one day" if days == 1.0 else f"{days:g} days"
+    return "one hour" if hours == 1.0 else f"{hours:g} hours"
+
+
+def _test_period(verdict: Verdict) -> str:
+    replayed = verdict.replay
+    origin = pd.DatetimeIndex(replayed.origin)
+    test = origin[replayed.in_test]
+    n_cells = int(verdict.series.n[verdict.series.policy == verdict.predictive].sum())
+    return (
+        f"Validation from {origin[0]:%d %b %Y}; test {test[0]:%d %b %Y} to {test[-1]:%d %b %Y}: "
+        f"{n_cells:,} cases (one per period, instrument and side) on {len(replayed.instruments)} "
+        "instruments."
+    )
+
+
+_COVERAGE_CAPTION = (
+    "Dots on the dashed line are on target; an interval that misses it is a series whose breaches "
+    "chance does not explain (5 % of intervals do by chance). Overlapping outcomes count once."
+)
+
+
+def _coverage_figure(verdict: Verdict) -> _Figure:
+    display, caption = CoverageDisplay(verdict=verdict), _COVERAGE_CAPTION
+    if int(verdict.row(verdict.predictive)["series"]) > MOST_SERIES:
+        caption += f" Only the {MOST_SERIES} series furthest from the target are drawn."
+    return _figure(display.plot(), "Breach rate per series", caption)
+
+
+def _figures(verdict: Verdict) -> Iterator[_Figure]:
+    episode = EpisodeDisplay.from_verdict(verdict)
+    yield _figure(
+        episode.plot(),
+        f"Worst stress: {episode.title()}",
+        "The 60 trading days with the largest shortfall over all plain policies together, relative "
+        "to the instrument's usual loss. Bars are losses, a cross is a loss that the margin of "
+        "that colour did not cover.",
+    )
+    yield _figure(
+        FrontierDisplay(verdict=verdict).plot(),
+        "Total shortfall against mean margin",
+        "Every policy scaled up and down. At one cost, the lower curve protects better; where "
+        "curves cross, it depends on the cost. Marks show where each policy works unscaled.",
+    )
+    yield _figure(
+        QuintileDisplay(verdict=verdict).plot(),
+        "Breach rate by volatility quintile",
+        "A policy that is right only on average is too dear in calm (left) and too thin in stress "
+        "(right). The band holds 95 % of the rates that chance alone would give a perfect margin; "
+        "shared shocks widen it.",
+    )
+    yield _figure(
+        ProcyclicalityDisplay(verdict=verdict).plot(),
+        "Peak-to-trough against quantile loss",
+        "How much the margin moves (up) against how well it scores (left is better). Controls are "
+        "left out.",
+    )
+
+
+def _score_figure(scores: pd.DataFrame) -> _Figure:
+    return _figure(
+        ScoreDisplay(scores=scores).plot(),
+        "QLIKE per model and horizon",
+        "Error of the variance forecasts; further left is better, the black diamond is the best of "
+        "its horizon. Levels differ between horizons and cannot be compared.",
+    )
+
+
+def _figure(drawn: Axes | tuple[Axes, ...], alt: str, caption: str) -> _Figure:
+    ax = drawn[0] if isinstance(drawn, tuple) else drawn
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("a display must draw on the axes of a figure, these have none")
+    return _Figure(uri=svg_uri(figure), alt=alt, caption=caption)
