@@ -1,30 +1,9 @@
 """``foremargin backtest``: the main job."""
 
-import math
-
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from ..backtest import Verdict
-from ..backtest.statement import verdict_sentences
-from ..calibrate import Generation
-from ..training import open_store, prepare, run_backtest
 from . import options
-
-_COLUMNS = {
-    "breach_rate": ("breach\nrate", "{:.2%}"),
-    "mean_margin": ("mean\nmargin", "{:.2%}"),
-    "quantile_loss": ("quantile\nloss", "{:.2%}"),
-    "dm_p_value": ("\nDM p", "{:.3f}"),
-    "hindsight_shortfall": ("short-\nfall", "{:.2f}"),
-    "peak_to_trough": ("peak/\ntrough", "{:.2f}"),
-    "largest_increase_20": ("20-\nrise", "{:.2f}"),
-}
-"""Metric, its heading and its format."""
-
-_SHOWN = 8  # reactive policies shown beside the predictive ones and the controls
 
 
 def backtest(
@@ -47,60 +26,23 @@ def backtest(
     Examples: `foremargin backtest` runs on the S&P 500, NASDAQ and WTI data inside arch;
     `foremargin backtest --data my_bars/ --period 8h` on your own.
     """
-    experiment = options.read_experiment(
+    # Imported here: torch and MLflow take seconds to load, and --help needs neither.
+    from ..training import open_store, prepare, run_backtest
+    from . import runs, verdict_table
+
+    experiment = runs.read_experiment(
         config, data=data, period=period, test_from=test_from, seed=seed
     )
     prepared = prepare(experiment)
-    options.say_what_was_found(prepared)
-    folder = options.output_folder(out, experiment)
-    with options.progress_bar(shown=progress) as tell:
+    runs.say_what_was_found(prepared)
+    folder = runs.output_folder(out, experiment)
+    with runs.progress_bar(shown=progress) as tell:
         result = run_backtest(
             prepared, store=open_store(mlruns), folder=folder, workers=workers, progress=tell
         )
     console = Console(highlight=False)
     for verdict in result.verdicts:
-        console.print(_table(verdict))
-        for sentence in verdict_sentences(verdict):
-            console.print(sentence)
-        console.print()
+        verdict_table.print_verdict(verdict, console)
     typer.echo(f"report      {folder / 'report.html'}")
     typer.echo(f"tables      {folder}")
     typer.echo(f"MLflow run  {result.run_id}")
-
-
-def _table(verdict: Verdict) -> Table:
-    replayed = verdict.replay
-    origins = replayed.origin[replayed.in_test]
-    table = Table(
-        title=f"Margin over {verdict.horizon} period(s), {str(origins[0])[:10]} to "
-        f"{str(origins[-1])[:10]}: {', '.join(replayed.instruments)}",
-        title_justify="left",
-        caption=f"target breach rate {replayed.market.tail_probability:.1%}; DM p and shortfall "
-        f"(at equal mean margin, with hindsight) against {verdict.reference}; 20-rise: largest "
-        "ratio of a margin to itself 20 periods before; all policies are in the report",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 0, 0, 0),
-        show_edge=False,
-    )
-    table.add_column("\npolicy", no_wrap=True)
-    for heading, _ in _COLUMNS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name in _chosen(verdict):
-        row = verdict.row(name)
-        cells = [_cell(form, float(row[metric])) for metric, (_, form) in _COLUMNS.items()]
-        table.add_row(name, *cells, style="bold" if name == verdict.predictive else None)
-    return table
-
-
-def _cell(form: str, value: float) -> str:
-    # Only a comparison with itself has no number.
-    return "-" if math.isnan(value) else form.format(value)
-
-
-def _chosen(verdict: Verdict) -> list[str]:
-    """Predictive policies, controls, and the best reactive ones, best quantile loss first."""
-    order = [str(name) for name in verdict.frame().index]
-    reactive = set(verdict.replay.names(Generation.REACTIVE))
-    best = [name for name in order if name in reactive][:_SHOWN]
-    return [name for name in order if name in best or name not in reactive]
