@@ -13,6 +13,8 @@ from ..calibrate import Generation, MarginMarket, Predictive
 SHUFFLED = "shuffled"
 FORESIGHT = "foresight"
 
+_FLOOR = 0.02  # fraction of its mean at which a foreseen variance is floored
+
 CONTROL_POLICIES = (
     Predictive(
         model=SHUFFLED,
@@ -56,9 +58,8 @@ def control_variances(
         shuffled[rows, i] = shuffled[rng.permutation(rows), i]
     targets = market.history.targets
     realized = targets.variance[:, :, targets.at(market.horizon)]
-    # A day without a move has a realised variance of zero, with which no margin can be scaled:
-    # it is floored at the smallest variance that the real model ever forecast.
-    floor = np.nanmin(market.variance[model], axis=0, keepdims=True)
+    # A day without a move has a realised variance of zero, with which no margin can be scaled.
+    floor = _FLOOR * np.nanmean(realized, axis=0, keepdims=True)
     known = np.isfinite(realized) & np.isfinite(market.variance[model])
     foresight = np.where(known, np.maximum(realized, floor), np.nan)
     return {SHUFFLED: shuffled, FORESIGHT: foresight}
