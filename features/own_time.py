@@ -13,9 +13,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..markets import Panel
-
-DAYS_PER_YEAR = 365.0  # calendar days; only used to turn calendar days into own periods
+from ..markets import DAYS_PER_YEAR, Panel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,14 +71,10 @@ class OwnTime:
         The follower of a Friday of an exchange is its Monday; holidays are not known here.
         """
         start = self.time
-        if not self._trades_on_weekends():
+        if not self.panel.trades_every_day[self.column]:
             days_ahead = np.select([start.day_of_week == 5, start.day_of_week == 6], [2, 1], 0)
             start = start + pd.to_timedelta(days_ahead, unit="D")
         return np.asarray(start.day_of_week * 24 + start.hour, dtype=np.intp)
-
-    def _trades_on_weekends(self) -> bool:
-        # A property of the calendar, not of the data after any origin.
-        return self.periods_per_year > 300 * self.panel.periods_per_day
 
 
 def _pick(array: NDArray[np.float64], own: OwnTime) -> NDArray[np.float64]:

@@ -3,13 +3,15 @@
 from .findings import Finding, Severity, findings_frame
 from .inspection import InstrumentReport, SourceReport, inspect_source
 from .loading import load_panel
-from .panel import FIELDS, Missing, Panel
+from .panel import DAYS_PER_YEAR, FIELDS, SESSIONS_PER_YEAR, Missing, Panel
 from .quality import check_bars
 from .sources import SOURCES
 from .tables import RawTable, Source
 
 __all__ = [
+    "DAYS_PER_YEAR",
     "FIELDS",
+    "SESSIONS_PER_YEAR",
     "SOURCES",
     "Finding",
     "InstrumentReport",

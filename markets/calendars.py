@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .panel import Missing
+from .panel import DAYS_PER_YEAR, SESSIONS_PER_YEAR, Missing
 from .parsing import DAY_NS
 
 # 1970-01-01, day 0, was a Thursday.
 _THURSDAY = 3
 _SATURDAY, _SUNDAY = 5, 6
 
-_YEAR_OF_EVERY_DAY = 365.0
-_YEAR_OF_EXCHANGE_DAYS = 252.0
 # For periods longer than a day: five trading days in a calendar week of seven.
 _EXCHANGE_DAYS_PER_CALENDAR_DAY = 5.0 / 7.0
 
@@ -47,13 +45,13 @@ def periods_per_year(starts: NDArray[np.int64], *, period: int, every_day: bool)
     """
     per_day = DAY_NS / period
     if every_day:
-        return _YEAR_OF_EVERY_DAY * per_day
+        return DAYS_PER_YEAR * per_day
     if period > DAY_NS:
-        return _YEAR_OF_EXCHANGE_DAYS * per_day / _EXCHANGE_DAYS_PER_CALENDAR_DAY
+        return SESSIONS_PER_YEAR * per_day / _EXCHANGE_DAYS_PER_CALENDAR_DAY
     if not len(starts):
-        return _YEAR_OF_EXCHANGE_DAYS * per_day
+        return SESSIONS_PER_YEAR * per_day
     _, counts = np.unique(starts // DAY_NS, return_counts=True)
-    return _YEAR_OF_EXCHANGE_DAYS * float(np.median(counts))
+    return SESSIONS_PER_YEAR * float(np.median(counts))
 
 
 def missing_codes(

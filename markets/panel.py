@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 from ..errors import InputError, ShapeError
 from .findings import Finding
 
+DAYS_PER_YEAR = 365.0
+"""Trading days in the year of a market that never closes; also calendar days."""
+
+SESSIONS_PER_YEAR = 252.0
+"""Trading days in the year of an exchange."""
+
 FIELDS: Mapping[str, str] = {
     "open": "first price of the period, quote currency",
     "high": "highest price of the period, quote currency",
@@ -143,9 +149,14 @@ class Panel:
     @property
     def periods_per_session(self) -> NDArray[np.intp]:
         """Own periods of each instrument in one of its trading days, shape (n_instruments,)."""
-        trades_daily = self.periods_per_year > 300.0 * self.periods_per_day
-        days_per_year = np.where(trades_daily, 365.0, 252.0)
+        days_per_year = np.where(self.trades_every_day, DAYS_PER_YEAR, SESSIONS_PER_YEAR)
         return np.maximum(1, np.rint(self.periods_per_year / days_per_year)).astype(np.intp)
+
+    @property
+    def trades_every_day(self) -> NDArray[np.bool_]:
+        """True for instruments without a weekend, shape (n_instruments,)."""
+        between = 0.5 * (DAYS_PER_YEAR + SESSIONS_PER_YEAR)
+        return np.asarray(self.periods_per_year > between * self.periods_per_day)
 
     def values(self, name: str) -> NDArray[np.float64]:
         """Return a field, shape (n_periods, n_instruments); all NaN if the source has none."""

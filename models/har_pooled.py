@@ -69,6 +69,14 @@ class PooledRegression:
     fits: tuple[LogFit, ...]
     log_offset: Mapping[str, NDArray[np.float64]]
 
+    def predict_log(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Predict the log variance per period relative to level and offset.
+
+        Shape (n, n_horizons), for features of shape (n, n_features).
+        """
+        x = self.scaler.transform(values)
+        return np.stack([np.log(fit.predict(x)) for fit in self.fits], axis=-1)
+
     def offsets(self, instruments: tuple[str, ...]) -> NDArray[np.float64]:
         """Return the log offsets, shape (n_instruments, n_horizons)."""
         none = np.zeros(len(self.fits))
@@ -98,14 +106,12 @@ class FittedPooledHar:
     def forecast(self, history: History, *, origins: slice) -> Forecast:
         """Apply the regressions at each origin."""
         panel = history.panel
-        x = self.regression.scaler.transform(history.features.values[origins])
         rows = usable_rows(history)[origins]
-        offset = self.regression.offsets(panel.instruments)
-        base = history.features.level[origins][..., None] + offset  # (n_origins, N, H)
-        variance = empty_variance(len(x), panel.n_instruments, len(history.horizons))
-        for k, horizon in enumerate(history.horizons):
-            ratio = self.regression.fits[k].predict(x[rows])
-            variance[rows, k] = ratio * horizon * np.exp(base[rows, k])
+        offset = self.regression.offsets(panel.instruments)[np.nonzero(rows)[1]]  # (B, H)
+        log_base = history.features.level[origins][rows][:, None] + offset
+        log_ratio = self.regression.predict_log(history.features.values[origins][rows])
+        variance = empty_variance(len(rows), panel.n_instruments, len(history.horizons))
+        variance[rows] = np.exp(log_ratio + log_base) * np.array(history.horizons)
         return Forecast(
             model=self.spec.name,
             origin=panel.time[origins],

@@ -3,6 +3,9 @@
 A linear skip that starts at the pooled log-HAR, a small trunk that starts at zero, and heads for
 the variance, the tails on both sides and the probabilities of stress. It is trained with QLIKE on
 log variance, FZ0 on the tails and log loss on the labels, as an ensemble.
+
+Training keeps its last months to know when to stop. What it learns is therefore taken as a
+correction: its distance from the linear model it started at is added to one fitted on everything.
 """
 
 from collections.abc import Mapping
@@ -70,22 +73,29 @@ class RegimeNetwork:
                 plan=self.plan,
                 generator=generator,
             )
-        weights = {
-            name: value.double().numpy().copy() for name, value in module.state_dict().items()
-        }
-        return FittedRegimeNetwork(spec=self, skip=skip, shape=module.shape, weights=weights)
+        return FittedRegimeNetwork(
+            spec=self,
+            start=skip,
+            linear=fit_pooled(history, rows=usable, penalty=_SKIP_PENALTY),
+            shape=module.shape,
+            weights={
+                name: value.double().numpy().copy() for name, value in module.state_dict().items()
+            },
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedRegimeNetwork:
-    """Weights of the ensemble, the scaling of its inputs and the offsets of the instruments.
+    """Weights of the ensemble, where it started, and the linear model that it corrects.
 
     Attributes
     ----------
     spec : RegimeNetwork
         What was trained.
-    skip : PooledRegression
-        Where training started; its scaling and offsets hold for the network too.
+    start : PooledRegression
+        Where training started; the network's inputs are scaled as it scales them.
+    linear : PooledRegression
+        The same regression on everything that was known at the fit.
     shape : ModuleShape
         Sizes of the module.
     weights : mapping of str to ndarray
@@ -93,7 +103,8 @@ class FittedRegimeNetwork:
     """
 
     spec: RegimeNetwork
-    skip: PooledRegression
+    start: PooledRegression
+    linear: PooledRegression
     shape: ModuleShape
     weights: Mapping[str, NDArray[np.float64]]
 
@@ -106,15 +117,17 @@ class FittedRegimeNetwork:
         """Evaluate the ensemble at each origin: mean of logs, of tails and of probabilities."""
         panel = history.panel
         rows = usable_rows(history)[origins]
-        offset = self.skip.offsets(panel.instruments)[np.nonzero(rows)[1]]  # (B, H)
-        log_base = history.features.level[origins][rows][:, None] + offset
-        x = self.skip.scaler.transform(history.features.values[origins][rows])
+        values, column = history.features.values[origins][rows], np.nonzero(rows)[1]
+        x = self.start.scaler.transform(values)
         with single_thread(), torch.no_grad():
             outputs: HeadOutputs = self._module()(
                 torch.as_tensor(x).expand(self.shape.n_members, *x.shape)
             )
-        horizons = np.array(history.horizons, dtype=np.float64)
-        variance = np.exp(_mean(outputs.log_variance) + log_base) * horizons  # (B, H)
+        correction = _mean(outputs.log_variance) - self.start.predict_log(values)  # (B, H)
+        log_ratio = self.linear.predict_log(values) + correction
+        log_level = history.features.level[origins][rows][:, None]
+        log_base = log_level + self.linear.offsets(panel.instruments)[column]
+        variance = np.exp(log_ratio + log_base) * np.array(history.horizons)  # (B, H)
         sigma = np.sqrt(variance)[:, :, None]
         quantile, shortfall = _mean(outputs.quantile), _mean(outputs.shortfall)  # (B, 2, H, P)
         return Forecast(
