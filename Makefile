@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Pinned, because an unpinned torch may bring gigabytes of GPU libraries to a machine without a GPU.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# Installing is silent unless it fails; then the whole log is shown.
+INSTALL = $(BIN)/pip install --disable-pip-version-check
+QUIETLY = > .venv/install.log 2>&1 || { cat .venv/install.log; exit 1; }
 WORKERS ?= 2
 
 .PHONY: backtest test check bench docs clean
@@ -31,20 +34,21 @@ clean:
 	rm -rf .venv .cache build dist *.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/pip:
-	$(PYTHON) -m venv .venv
+	@echo "setting up .venv (some minutes the first time)"
+	@$(PYTHON) -m venv .venv
 
 .venv/.base: pyproject.toml | .venv/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	@$(INSTALL) "$(TORCH)" $(QUIETLY)
+	@$(INSTALL) --editable . $(QUIETLY)
+	@touch $@
 
 .venv/.dev: .venv/.base
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
-	touch $@
+	@$(INSTALL) --editable ".[dev]" $(QUIETLY)
+	@touch $@
 
 .venv/.docs: .venv/.base
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
-	touch $@
+	@$(INSTALL) --editable ".[docs]" $(QUIETLY)
+	@touch $@
 
 # Type checkers need a package name that does not depend on the folder of the clone.
 .cache/types/foremargin:
