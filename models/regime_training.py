@@ -50,11 +50,11 @@ class TrainingPlan:
     n_members: int = 5
     n_hidden: int = 32
     dropout: float = 0.1
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-3
-    batch_size: int = 512
-    max_epochs: int = 30
-    patience: int = 5
+    batch_size: int = 1_024
+    max_epochs: int = 20
+    patience: int = 4
     validation_days: int = 120
     tail_weight: float = 0.1
     stress_weight: float = 0.2
