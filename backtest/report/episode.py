@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -108,6 +109,11 @@ class EpisodeDisplay:
         axes[0].legend(
             ncols=5, fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.98)
         )
+        # matplotlib's dates carry no types. Hours would make ticks so long that they overlap.
+        dates = AutoDateLocator(minticks=4, maxticks=7)  # type: ignore[no-untyped-call]
+        axes[1].xaxis.set_major_locator(dates)
+        day = DateFormatter("%Y-%m-%d")  # type: ignore[no-untyped-call]
+        axes[1].xaxis.set_major_formatter(day)
         axes[1].set_xlabel("day the margin was set (UTC)")
         return tuple(axes)
 
