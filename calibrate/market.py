@@ -10,6 +10,8 @@ from ..errors import InputError
 from ..features import History
 from .schedule import SIDES
 
+_MOST_LOG_MARGIN = 20.0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SideSeries:
@@ -57,11 +59,12 @@ class SideSeries:
     def rate(self, log_margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn a margin in log-return units into a fraction of notional, shape (n,).
 
-        A long's loss is at most its notional; a short's is not bounded.
+        A long's loss is at most its notional; a short's is not bounded, but a margin beyond
+        exp(20) notionals is a number without meaning and stays there.
         """
         if self.side == "long":
             return np.asarray(-np.expm1(-log_margin))
-        return np.asarray(np.expm1(log_margin))
+        return np.asarray(np.expm1(np.minimum(log_margin, _MOST_LOG_MARGIN)))
 
     @property
     def loss(self) -> NDArray[np.float64]:

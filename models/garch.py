@@ -28,6 +28,11 @@ from .garch_recursion import (
 MIN_RETURNS = 250
 """Fewest returns a GARCH model is fitted on."""
 
+_TYPICAL = {"mu": 0.0, "omega": 0.05, "alpha[1]": 0.05, "gamma[1]": 0.0, "beta[1]": 0.9}
+_TYPICAL_LOG = {"mu": 0.0, "omega": 0.0, "alpha[1]": 0.1, "gamma[1]": 0.0, "beta[1]": 0.95}
+
+_EXPLOSION = 1e4  # times the largest squared return that no expected variance per period exceeds
+
 _OPTIONS = {"maxiter": 1_000}  # ten times the optimiser's default, which EGARCH sometimes reaches
 
 
@@ -202,7 +207,8 @@ def fit_garch(
             f"a GARCH model needs {MIN_RETURNS} returns, found {len(log_return)}"
         )
     not_finite = int(np.sum(~np.isfinite(log_return)))
-    if not_finite or np.ptp(log_return) == 0.0:
+    # Returns that differ by rounding alone do not vary.
+    if not_finite or np.ptp(log_return) <= 1e-9 * np.max(np.abs(log_return)):
         raise InputError(
             f"log_return must be finite and must vary, found {not_finite} non-finite values among "
             f"{len(np.unique(log_return))} different ones; drop the first return, or the instrument"
@@ -233,10 +239,13 @@ def _law(distribution: Distribution) -> Normal | StudentsT | SkewStudent:
 def _estimate(model: ConstantMean, *, name: str) -> Any:
     result = model.fit(disp="off", show_warning=False, options=_OPTIONS)
     if result.convergence_flag != 0:
-        # A second start, at the persistence typical of returns, saves most of the failures.
-        again = np.asarray(result.params, dtype=float).copy()
-        again[list(result.params.index).index("beta[1]")] = 0.85
-        result = model.fit(disp="off", show_warning=False, starting_values=again, options=_OPTIONS)
+        # A second start, at values typical of returns, saves most of the failures.
+        typical = _TYPICAL_LOG if isinstance(model.volatility, EGARCH) else _TYPICAL
+        names = [str(name) for name in result.params.index]
+        again = [typical.get(name, float(result.params[name])) for name in names]
+        result = model.fit(
+            disp="off", show_warning=False, starting_values=np.array(again), options=_OPTIONS
+        )
     if result.convergence_flag != 0 or not np.isfinite(result.loglikelihood):
         raise ConvergenceError(
             f"{name}: the optimiser stopped with flag {result.convergence_flag} "
@@ -323,7 +332,8 @@ class Garch:
                     estimate = fit_garch(
                         log_return[first:], volatility=self.volatility, distribution=law
                     )
-                except ConvergenceError as error:
+                    _check_expectations(estimate, log_return[first:], history.horizons)
+                except (ConvergenceError, InputError) as error:
                     # The quasi-likelihood with normal errors estimates the same variance.
                     notes.append(f"{instrument}, {len(rows)} returns: {error}")
                     continue
@@ -370,6 +380,21 @@ class FittedGarch:
             instruments=panel.instruments,
             horizons=horizons,
             variance=variance[origins],
+        )
+
+
+def _check_expectations(
+    estimate: GarchFit, log_return: NDArray[np.float64], horizons: tuple[int, ...]
+) -> None:
+    """Refuse an estimate whose expected variances explode over the horizons on its own data."""
+    with np.errstate(over="ignore"):
+        expected = estimate.next_variance(log_return, horizons=horizons) / np.array(horizons)
+    highest = _EXPLOSION * float(np.max(log_return**2))
+    if not (expected <= highest).all():
+        raise ConvergenceError(
+            f"{estimate.volatility}: the expected variance must stay below {_EXPLOSION:g} times "
+            f"the largest squared return over {horizons[-1]} periods, but explodes; the data do "
+            "not fit this recursion"
         )
 
 

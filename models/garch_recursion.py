@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 MEAN_ABSOLUTE_NORMAL = float(np.sqrt(2.0 / np.pi))
 
+_MOST_CALM_VARIANCE = 100.0  # ten standard deviations, squared
+_LEAST_LOG_VARIANCE = float(np.log(1e-8))
+
 
 @njit(cache=True)
 def gjr_variance(
@@ -51,13 +54,22 @@ def egarch_log_variance(
     beta: float,
     start_log_variance: float,
 ) -> NDArray[np.float64]:
-    """Filter EGARCH log variance; aligned as :func:`gjr_variance`, shape (n + 1,)."""
+    """Filter EGARCH log variance; aligned as :func:`gjr_variance`, shape (n + 1,).
+
+    The recursion is exponential in the last return: after a calm spell one crash can send it to
+    infinity, and a price that stands still sends it to zero. The variance is therefore at most the
+    largest squared residual seen so far, or a hundred if that is less, and at least 1e-8
+    (residuals are in units of their deviation).
+    """
     out = np.empty(len(residual) + 1)
     out[0] = omega + beta * start_log_variance
+    largest = _MOST_CALM_VARIANCE
     for t in range(len(residual)):
+        largest = max(largest, residual[t] * residual[t])
         z = residual[t] / np.exp(0.5 * out[t])
         shock = alpha * (abs(z) - MEAN_ABSOLUTE_NORMAL) + gamma * z
-        out[t + 1] = omega + shock + beta * out[t]
+        following = omega + shock + beta * out[t]
+        out[t + 1] = max(min(following, np.log(largest)), _LEAST_LOG_VARIANCE)
     return out
 
 

@@ -40,7 +40,8 @@ def _fixed(series: SideSeries) -> NDArray[np.float64]:
     tails = np.array([series.tail_probability])
     n = len(series.log_loss)
     quantile = rolling_tails(series.log_loss, tails, series.horizon, max(n, _NEEDED), _NEEDED)[0]
-    known = np.flatnonzero(np.isfinite(quantile[:, 0]))
+    # Where no loss has been seen yet there is no margin to read: it is set with the first one.
+    known = np.flatnonzero(quantile[:, 0] > 0.0)
     out = np.full(n, np.nan)
     later = known[known >= series.first]
     if len(later):

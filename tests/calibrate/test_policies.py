@@ -245,3 +245,15 @@ def test_a_long_loses_when_the_price_falls_and_a_short_when_it_rises(market: Mar
     np.testing.assert_allclose(loss[:-HORIZON, 0, SIDES.index("long")], -moved, atol=1e-12)
     np.testing.assert_allclose(loss[:-HORIZON, 0, SIDES.index("short")], moved, atol=1e-12)
     assert np.isnan(loss[-HORIZON:]).all()
+
+
+@pytest.mark.parametrize("policy", [Fixed(), Historical(sessions=250)], ids=lambda p: p.name)
+def test_a_market_that_only_rises_gives_a_long_no_margin_rather_than_a_negative_one(
+    policy: Policy, make_panel: MakePanel, make_market: MakeMarket
+) -> None:
+    panel = make_panel(n_periods=800)
+    log_return = np.abs(panel.log_return)
+    rising = replace(panel, log_return=log_return)
+    margin = policy.margin(make_market(rising, first_row=500))
+    assert np.isnan(margin[:, 0, 0]).all()
+    assert (margin[600:, 0, 1] > 0.0).all()

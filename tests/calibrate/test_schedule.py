@@ -102,3 +102,8 @@ def test_the_table_has_one_row_per_origin_instrument_and_side_with_a_price() -> 
     assert row["margin_rate"] == 1.5
     assert row["horizon"] == 2
     assert row["status"] == "ok"
+
+
+def test_a_short_margin_without_meaning_stays_finite() -> None:
+    rate = side_series("short", [0.0]).rate(np.array([800.0]))
+    assert rate[0] == pytest.approx(np.exp(20.0), rel=1e-8)
