@@ -1,11 +1,11 @@
 """Adaptive conformal inference on volatility-normalised losses.
 
 Gibbs and Candes (2021), "Adaptive Conformal Inference Under Distribution Shift", NeurIPS: after
-every outcome the level moves by ``rate * (tail_probability - breach)``, so that too many breaches
-make the margin rarer to breach, whatever the process. Dividing the losses by a volatility
-forecast first is what keeps coverage even between calm and stressed times.
+every outcome the tail probability aimed at moves by ``rate * (tail_probability - breach)``, so
+that too many breaches make the margin rarer to breach, whatever the process. Dividing the losses
+by a volatility forecast first is what keeps coverage even between calm and stressed times.
 
-The level stays within [tail/4, 3 tail]: without bounds it can leave (0, 1). The long-run
+It stays within [tail/4, 3 tail]: without bounds it can leave (0, 1). The long-run
 guarantee for any sequence holds as long as the bounds are not reached.
 """
 
@@ -20,18 +20,18 @@ from .empirical import adaptive_quantile
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConformalMargin:
-    """Margins and the levels behind them.
+    """Margins and the tail probabilities behind them.
 
     Attributes
     ----------
     margin : ndarray, shape (n,)
         In the unit of the losses; NaN before there are enough outcomes.
-    level : ndarray, shape (n,)
+    aimed_tail_probability : ndarray, shape (n,)
         Tail probability at which each margin was read, in [tail/4, 3 tail].
     """
 
     margin: NDArray[np.float64]
-    level: NDArray[np.float64]
+    aimed_tail_probability: NDArray[np.float64]
 
 
 def adaptive_conformal_margin(
@@ -65,7 +65,7 @@ def adaptive_conformal_margin(
     needed : int
         Fewest outcomes; NaN before.
     rate : float
-        Step :math:`\gamma` of the level, positive; 0 switches the adaptation off.
+        Step :math:`\gamma` of the tail probability aimed at; 0 switches the adaptation off.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def adaptive_conformal_margin(
         raise InputError(
             f"sigma must be positive or NaN, found {np.sum(sigma <= 0.0)} values that are not"
         )
-    quantile, level = adaptive_quantile(
+    quantile, aimed = adaptive_quantile(
         loss / sigma, tail_probability, horizon, window, needed, rate
     )
-    return ConformalMargin(margin=quantile * sigma, level=level)
+    return ConformalMargin(margin=quantile * sigma, aimed_tail_probability=aimed)

@@ -112,17 +112,17 @@ def adaptive_quantile(
     needed: int,
     rate: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute a rolling quantile whose level answers to its own breaches; see :mod:`.conformal`.
+    """Compute a rolling quantile that answers to its own breaches; see :mod:`.conformal`.
 
     Returns
     -------
     quantile : ndarray, shape (n,)
         In the unit of the scores; NaN before there are enough.
-    level : ndarray, shape (n,)
+    aimed : ndarray, shape (n,)
         Tail probability at which the quantile was read.
     """
     n = len(score)
-    quantile, level = np.full(n, np.nan), np.full(n, np.nan)
+    quantile, aimed = np.full(n, np.nan), np.full(n, np.nan)
     ordered, queue = np.empty(window + 1), np.empty(window)
     count, head = 0, 0
     current = tail_probability
@@ -142,5 +142,5 @@ def adaptive_quantile(
             count += 1
         if count >= needed:
             quantile[t] = _upper_quantile(ordered, count, current)
-            level[t] = current
-    return quantile, level
+            aimed[t] = current
+    return quantile, aimed

@@ -75,12 +75,12 @@ def test_breaches_and_the_level_balance_exactly_while_no_bound_is_reached(horizo
     result = adaptive_conformal_margin(
         loss, sigma, tail_probability=tail, rate=rate, horizon=horizon
     )
-    level = result.level[np.isfinite(result.level)]
-    assert (level > tail / 4).all()
-    assert (level < 3 * tail).all()
+    aimed = result.aimed_tail_probability[np.isfinite(result.aimed_tail_probability)]
+    assert (aimed > tail / 4).all()
+    assert (aimed < 3 * tail).all()
     # a[t+1] = a[t] + rate (tail - breach), so the sum telescopes; the last breaches are not yet in.
     breach = breaches(loss, result.margin)[:-horizon]
-    np.testing.assert_allclose(level[-1] - level[0], rate * (tail - breach).sum(), rtol=1e-9)
+    np.testing.assert_allclose(aimed[-1] - aimed[0], rate * (tail - breach).sum(), rtol=1e-9)
 
 
 @pytest.mark.parametrize("tail_probability", [0.01, 0.05])
@@ -90,9 +90,9 @@ def test_the_level_stays_within_its_bounds_whatever_happens(tail_probability: fl
     result = adaptive_conformal_margin(
         loss, np.ones(4_000), tail_probability=tail_probability, rate=0.05
     )
-    level = result.level[np.isfinite(result.level)]
-    assert level.min() == tail_probability / 4
-    assert level.max() == 3 * tail_probability
+    aimed = result.aimed_tail_probability[np.isfinite(result.aimed_tail_probability)]
+    assert aimed.min() == tail_probability / 4
+    assert aimed.max() == 3 * tail_probability
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
@@ -110,9 +110,11 @@ def test_a_loss_moves_no_margin_before_it_is_known(horizon: int) -> None:
     moved = margins(changed)
     until = 400 + horizon
     np.testing.assert_array_equal(moved.margin[:until], base.margin[:until])
-    np.testing.assert_array_equal(moved.level[:until], base.level[:until])
+    np.testing.assert_array_equal(
+        moved.aimed_tail_probability[:until], base.aimed_tail_probability[:until]
+    )
     assert moved.margin[until] > base.margin[until]
-    assert moved.level[until] < base.level[until]
+    assert moved.aimed_tail_probability[until] < base.aimed_tail_probability[until]
 
 
 def test_losses_and_forecasts_that_are_missing_are_skipped() -> None:
