@@ -20,7 +20,7 @@ from foremargin.calibrate import ALL_POLICIES, EMIR_TOOLS
 from foremargin.cli import app
 from foremargin.cli.root import EXIT_CODE
 from foremargin.features import ALL_FEATURES
-from foremargin.markets import FIELDS, SOURCES
+from foremargin.markets import FIELD_FAMILIES, FIELDS, SOURCES
 from foremargin.markets.columns import COLUMNS
 from foremargin.models import ALL_FORECASTERS
 from foremargin.training import Experiment
@@ -56,7 +56,8 @@ def panel_columns() -> str:
 def made_fields() -> str:
     """Panel fields that no column of a bar file becomes directly."""
     read = {column.field for column in COLUMNS.values()}
-    rows = [(f"`{name}`", meaning) for name, meaning in FIELDS.items() if name not in read]
+    every = {**FIELDS, **FIELD_FAMILIES}
+    rows = [(f"`{name}`", one.meaning) for name, one in every.items() if name not in read]
     return table(("panel field", "what it is"), rows)
 
 
@@ -146,7 +147,8 @@ def _summary(described: object) -> str:
 
 
 def _unit_of(field: str) -> str:
-    return FIELDS.get(field, "last price of the period, quote currency")
+    known = FIELDS.get(field)
+    return known.meaning if known else "last price of the period, quote currency"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, object]]:

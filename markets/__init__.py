@@ -1,27 +1,36 @@
 """What happened: panels of prices and measures, their sources and their quality checks."""
 
+from .fields import FIELD_FAMILIES, FIELDS, Field, Rule, field_named
 from .findings import Finding, Severity, findings_frame
 from .inspection import InstrumentReport, SourceReport, inspect_source
+from .listings import Kind, Listing
 from .loading import load_panel
-from .panel import DAYS_PER_YEAR, FIELDS, SESSIONS_PER_YEAR, Missing, Panel
+from .observations import Observations
+from .panel import DAYS_PER_YEAR, SESSIONS_PER_YEAR, Missing, Panel
 from .quality import check_bars
-from .sources import SOURCES
-from .tables import RawTable, Source
+from .sources import SOURCES, RawTable, Source
 
 __all__ = [
     "DAYS_PER_YEAR",
     "FIELDS",
+    "FIELD_FAMILIES",
     "SESSIONS_PER_YEAR",
     "SOURCES",
+    "Field",
     "Finding",
     "InstrumentReport",
+    "Kind",
+    "Listing",
     "Missing",
+    "Observations",
     "Panel",
     "RawTable",
+    "Rule",
     "Severity",
     "Source",
     "SourceReport",
     "check_bars",
+    "field_named",
     "findings_frame",
     "inspect_source",
     "load_panel",

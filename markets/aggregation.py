@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .bars import Bars
-from .columns import COLUMNS, Rule
+from .columns import COLUMNS
+from .fields import Rule
 from .findings import Finding
 from .parsing import DAY_NS
 from .period_findings import (
@@ -185,6 +186,11 @@ def _apply(
             known = np.isfinite(values)
             total = np.add.reduceat(np.where(known, values, 0.0), heads)
             return np.where(np.logical_or.reduceat(known, heads), total, np.nan)
+        case Rule.MEAN:
+            known = np.isfinite(values)
+            count = np.add.reduceat(known.astype(np.float64), heads)
+            total = np.add.reduceat(np.where(known, values, 0.0), heads)
+            return total / np.where(count > 0.0, count, np.nan)
 
 
 def _last_known(values: NDArray[np.float64], heads: NDArray[np.int64]) -> NDArray[np.float64]:

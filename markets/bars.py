@@ -13,7 +13,7 @@ from .findings import Finding, Severity
 from .parsing import nanoseconds
 from .quality import examine
 from .schemas import is_unknown_volume
-from .tables import RawTable
+from .sources.tables import RawTable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,30 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from .fields import Rule
 
 TIME_COLUMNS = ("open_time", "close_time")
 """Start and end of a bar, UTC; one of them is needed, the start wins where both are there."""
 
 OHLC_COLUMNS = ("open", "high", "low", "close")
 """Prices of a bar, quote currency; `close` is needed, the others come together or not at all."""
-
-
-class Rule(StrEnum):
-    """How the bars of a period become one number."""
-
-    FIRST = "first"
-    """The value of the first bar."""
-    HIGHEST = "highest"
-    """The largest value; unknown if one bar is unknown."""
-    LOWEST = "lowest"
-    """The smallest value; unknown if one bar is unknown."""
-    LAST = "last"
-    """The last known value inside the period."""
-    SUM = "sum"
-    """The sum; unknown if one bar is unknown."""
-    SUM_OF_KNOWN = "sum-of-known"
-    """The sum of the known values (a funding rate is there every eighth hour only)."""
 
 
 @dataclass(frozen=True, kw_only=True)

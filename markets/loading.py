@@ -10,8 +10,9 @@ from ..errors import InputError
 from .aggregation import Periods, aggregate, parse_period
 from .bars import check_table
 from .calendars import missing_codes, periods_per_year
+from .fields import FIELDS
 from .findings import Finding
-from .panel import FIELDS, Missing, Panel
+from .panel import Missing, Panel
 from .parsing import distinct
 from .rules import span
 from .sources import Targets, read_tables, targets_of

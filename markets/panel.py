@@ -11,36 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError, ShapeError
+from .fields import FIELDS, field_named
 from .findings import Finding
+from .listings import Listing
 
 DAYS_PER_YEAR = 365.0
 """Trading days in the year of a market that never closes; also calendar days."""
 
 SESSIONS_PER_YEAR = 252.0
 """Trading days in the year of an exchange."""
-
-FIELDS: Mapping[str, str] = {
-    "open": "first price of the period, quote currency",
-    "high": "highest price of the period, quote currency",
-    "low": "lowest price of the period, quote currency",
-    "volume": "traded quantity, units of the instrument",
-    "quote_volume": "traded value, quote currency",
-    "number_of_trades": "trades in the period, count",
-    "taker_buy_volume": "quantity bought by takers, units of the instrument",
-    "bar_count": "bars that the period was made of, count",
-    "realized_variance": "sum of squared log returns inside the period, decimal squared",
-    "bipower_variance": "jump-robust variance inside the period, decimal squared",
-    "semivariance_negative": "sum of squared negative log returns, decimal squared",
-    "semivariance_positive": "sum of squared positive log returns, decimal squared",
-    "realized_quarticity": "fourth-moment measure of the noise in realized_variance, decimal^4",
-    "bid": "last best bid of the period, quote currency",
-    "ask": "last best ask of the period, quote currency",
-    "spread_bps": "last quoted spread of the period, basis points of mid",
-    "funding_rate": "funding paid by longs, decimal, summed over the period",
-    "open_interest": "last open interest of the period, units of the instrument",
-    "implied_vol": "last implied volatility of the period, decimal per year",
-}
-"""Optional fields of a panel and their units; a source fills those that it knows."""
 
 
 class Missing(IntEnum):
@@ -85,6 +64,11 @@ class Panel:
         times the periods per day for shorter periods.
     fields : mapping of str to ndarray, shape (n_periods, n_instruments)
         Whichever of :data:`FIELDS` the source knows.
+    context : mapping of str to ndarray, shape (n_periods,)
+        Series of the market as a whole, such as an interest rate, as known at the end of each
+        period; NaN where none was known or the last one is too old.
+    listings : tuple of Listing, length n_instruments
+        What each instrument is; by default nothing is known.
     findings : tuple of Finding
         Everything the quality checks found, and what was done about it.
     source : str
@@ -99,12 +83,14 @@ class Panel:
     missing: NDArray[np.int8]
     periods_per_year: NDArray[np.float64]
     fields: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    context: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    listings: tuple[Listing, ...] = ()
     findings: tuple[Finding, ...] = ()
     source: str = ""
 
     def __post_init__(self) -> None:
         shape = (len(self.time), len(self.instruments))
-        unknown = sorted(set(self.fields) - set(FIELDS))
+        unknown = sorted(name for name in self.fields if field_named(name) is None)
         if unknown:
             raise InputError(
                 f"panel fields must be among {sorted(FIELDS)}, found {unknown}; "
@@ -121,9 +107,22 @@ class Panel:
                 raise ShapeError(
                     f"{name} must have shape {shape} (periods, instruments), was {array.shape}"
                 )
+        for name, series in self.context.items():
+            if series.shape != shape[:1]:
+                raise ShapeError(
+                    f"{name} must have shape {shape[:1]} (periods), was {series.shape}"
+                )
+        if not self.listings:
+            object.__setattr__(self, "listings", tuple(map(Listing.unknown, self.instruments)))
+        if tuple(one.instrument for one in self.listings) != self.instruments:
+            raise ShapeError(
+                f"listings must be one per instrument in the order {list(self.instruments)}, "
+                f"were of {[one.instrument for one in self.listings]}"
+            )
         if not (np.diff(self.time) > np.timedelta64(0)).all():
             raise InputError("panel time must be strictly increasing; sort it and drop duplicates")
-        for array in (*arrays.values(), self.time, self.periods_per_year):
+        context = self.context.values()
+        for array in (*arrays.values(), *context, self.time, self.periods_per_year):
             array.setflags(write=False)
 
     @property
@@ -160,11 +159,15 @@ class Panel:
 
     def values(self, name: str) -> NDArray[np.float64]:
         """Return a field, shape (n_periods, n_instruments); all NaN if the source has none."""
-        if name not in FIELDS:
+        if field_named(name) is None:
             raise InputError(f"a panel field must be one of {sorted(FIELDS)}, was {name!r}")
         if name in self.fields:
             return self.fields[name]
         return np.full((self.n_periods, self.n_instruments), np.nan)
+
+    def context_values(self, name: str) -> NDArray[np.float64]:
+        """Return a series of the market as a whole, shape (n_periods,); NaN if there is none."""
+        return self.context.get(name, np.full(self.n_periods, np.nan))
 
     def upto(self, stop: int) -> "Panel":
         """Return the first `stop` periods: the panel as it was known at ``time[stop - 1]``."""
@@ -197,6 +200,8 @@ class Panel:
             missing=self.missing[rows][:, chosen],
             periods_per_year=self.periods_per_year[chosen],
             fields={name: array[rows][:, chosen] for name, array in self.fields.items()},
+            context={name: series[rows] for name, series in self.context.items()},
+            listings=tuple(self.listings[i] for i in chosen),
             findings=self.findings,
             source=self.source,
         )
@@ -222,5 +227,8 @@ class Panel:
             digest.update(name.encode())
             # Adding 0.0 turns -0.0 into 0.0, which is the same number and must hash the same.
             digest.update((np.ascontiguousarray(named[name]) + 0.0).tobytes())
+        for name in sorted(self.context):
+            digest.update(name.encode())
+            digest.update((self.context[name] + 0.0).tobytes())
         digest.update(np.ascontiguousarray(self.missing).tobytes())
         return digest.hexdigest()

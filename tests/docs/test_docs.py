@@ -93,7 +93,7 @@ def rows_after(text: str, heading: str) -> Iterator[list[str]]:
 
 def emitted_checks() -> set[str]:
     """Names of all checks that the code of the floor can emit, read from its syntax tree."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MARKETS.glob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MARKETS.rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     constants = {
         target.id: node.value.value
@@ -135,7 +135,7 @@ def test_the_table_of_quality_checks_is_complete_and_lists_no_other(
         assert documented[check] == rule.severity.value
 
 
-@pytest.mark.parametrize("source", sorted(MARKETS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(MARKETS.rglob("*.py")), ids=lambda path: path.stem)
 def test_the_name_of_a_check_is_written_where_it_can_be_found(source: Path) -> None:
     # emitted_checks() would miss a name that is put together: there must be none.
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from .findings import Finding
+from ..findings import Finding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,8 +21,8 @@ class RawTable:
     origin : str
         Where they came from, as the caller wrote it; messages name it.
     frame : pandas.DataFrame or None
-        Columns of :mod:`.columns`, one row per bar, the index counting rows of the file from 0;
-        None if nothing could be read, and then `findings` says why.
+        Columns of :mod:`foremargin.markets.columns`, one row per bar, the index counting rows of
+        the file from 0; None if nothing could be read, and then `findings` says why.
     findings : tuple of Finding
         What was found while reading.
     """
@@ -34,7 +34,7 @@ class RawTable:
 
 
 class Source(Protocol):
-    """A way to get bars. A new source is one file and one line in :data:`.sources.SOURCES`."""
+    """A way to get bars. A new source is one file and one line in :data:`.registry.SOURCES`."""
 
     @property
     def name(self) -> str:

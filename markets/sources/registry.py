@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError
+from ...errors import InputError
+from ..findings import Finding, Severity
 from .arch_data import ArchData
 from .bar_files import BarFiles
-from .findings import Finding, Severity
 from .tables import RawTable, Source
 
 SOURCES: tuple[Source, ...] = (ArchData(), BarFiles())

@@ -9,7 +9,7 @@ import arch.data.wti
 import numpy as np
 import pandas as pd
 
-from .findings import Finding, Severity
+from ..findings import Finding, Severity
 from .tables import RawTable
 
 

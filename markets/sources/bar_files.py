@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 from pyarrow import parquet
 
-from ..errors import InputError
-from .columns import KNOWN_COLUMNS, TIME_COLUMNS, UNKNOWN_COLUMNS
-from .findings import Finding, Severity
-from .rules import plural, some_of
+from ...errors import InputError
+from ..columns import KNOWN_COLUMNS, TIME_COLUMNS, UNKNOWN_COLUMNS
+from ..findings import Finding, Severity
+from ..rules import plural, some_of
 from .tables import RawTable
 
 
