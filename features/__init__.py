@@ -1,26 +1,24 @@
 """What was knowable: variance measures, causal features, forward targets."""
 
-from .feature import Feature, Measures
-from .features import ALL_FEATURES, Features, build_features
+from .feature import Feature
+from .features import ALL_FEATURES, CORE_FEATURES, Features, build_features
 from .history import History, build_history
+from .measures import Measures, Memory
 from .own_time import OwnTime, own_times
+from .ranges import garman_klass_variance, overnight_variance, parkinson_variance
+from .stream import FeatureStream
 from .targets import Targets, build_targets
-from .variance import (
-    best_variance,
-    garman_klass_variance,
-    overnight_variance,
-    panel_variance,
-    parkinson_variance,
-    range_variance,
-    variance_measure,
-)
+from .variance import best_variance, panel_variance, range_variance, variance_measure
 
 __all__ = [
     "ALL_FEATURES",
+    "CORE_FEATURES",
     "Feature",
+    "FeatureStream",
     "Features",
     "History",
     "Measures",
+    "Memory",
     "OwnTime",
     "Targets",
     "best_variance",

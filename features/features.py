@@ -1,5 +1,6 @@
 """Features: everything a model may look at, on the panel's axes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..markets import Panel
-from .feature import Feature, Measures
+from .feature import Feature
 from .har import HAR_FEATURES
 from .implied import IMPLIED_FEATURES
 from .leverage import LEVERAGE_FEATURES
 from .liquidity import LIQUIDITY_FEATURES
 from .market import MARKET_FEATURES
+from .measures import Measures
 from .season import SEASON_FEATURES
 
-ALL_FEATURES: tuple[Feature, ...] = (
+CORE_FEATURES: tuple[Feature, ...] = (
     *HAR_FEATURES,
     *LEVERAGE_FEATURES,
     *LIQUIDITY_FEATURES,
@@ -25,6 +27,9 @@ ALL_FEATURES: tuple[Feature, ...] = (
     *SEASON_FEATURES,
     *IMPLIED_FEATURES,
 )
+"""What the models use unless an experiment names others: measured, and few."""
+
+ALL_FEATURES: tuple[Feature, ...] = (*CORE_FEATURES,)
 """Every registered feature; a new one is one entry here (its file may hold several)."""
 
 
@@ -94,19 +99,26 @@ def build_features(panel: Panel, *, names: Sequence[str] | None = None) -> Featu
     panel : Panel
         The market.
     names : sequence of str, optional
-        Which of :data:`ALL_FEATURES`; by default all that say something at this period length.
+        Which of :data:`ALL_FEATURES`; by default those of :data:`CORE_FEATURES` that say something
+        at this period length.
 
     Raises
     ------
     InputError
         If a name is not registered.
     """
-    measures = Measures(panel=panel)
-    chosen = _chosen(panel, names)
-    shape = (panel.n_periods, panel.n_instruments, len(chosen))
-    values = np.empty(shape)
+    return compute_features(Measures(panel=panel), chosen_features(panel, names))
+
+
+def compute_features(measures: Measures, chosen: Sequence[Feature]) -> Features:
+    """Compute features of a chunk of the market, carrying on where the last chunk stopped."""
+    panel = measures.panel
+    values = np.empty((panel.n_periods, panel.n_instruments, len(chosen)))
     for k, feature in enumerate(chosen):
-        values[:, :, k] = feature.compute(measures)
+        with measures.memory.scope(feature.name):
+            computed = feature.compute(measures)
+            wait = math.ceil(feature.available_after / panel.period)
+            values[:, :, k] = measures.lag(computed, periods=wait) if wait else computed
     # A measure may divide by a tiny number; what is not a number is missing, and stays visible.
     values[~np.isfinite(values)] = np.nan
     return Features(
@@ -119,11 +131,18 @@ def build_features(panel: Panel, *, names: Sequence[str] | None = None) -> Featu
     )
 
 
-def _chosen(panel: Panel, names: Sequence[str] | None) -> list[Feature]:
-    by_name = {feature.name: feature for feature in ALL_FEATURES}
+def chosen_features(panel: Panel, names: Sequence[str] | None) -> list[Feature]:
+    """Look features up by name; None gives the core set that fits the period length.
+
+    Raises
+    ------
+    InputError
+        If a name is not registered.
+    """
     if names is None:
         intraday = panel.periods_per_day > 1.0
-        return [f for f in ALL_FEATURES if intraday or not f.intraday_only]
+        return [f for f in CORE_FEATURES if intraday or not f.intraday_only]
+    by_name = {feature.name: feature for feature in ALL_FEATURES}
     unknown = sorted(set(names) - set(by_name))
     if unknown:
         raise InputError(f"features must be among {sorted(by_name)}, found {unknown}")

@@ -1,19 +1,15 @@
 """Implied volatility, where a market quotes one: the market's own forecast."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .feature import Feature, Measures
-from .own_time import OwnTime
+from .feature import Feature
+from .measures import Measures, Values
 
 
-def _log_implied_variance(measures: Measures) -> NDArray[np.float64]:
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        implied = own.values("implied_vol")
-        variance = np.where(implied > 0.0, implied, np.nan) ** 2 / own.periods_per_year
-        return np.log(variance)
-
-    return measures.scatter(compute) - measures.level
+def _log_implied_variance(m: Measures) -> Values:
+    implied = m.field("implied_vol")
+    variance = np.where(implied > 0.0, implied, np.nan) ** 2 / m.panel.periods_per_year
+    return np.log(variance) - m.level
 
 
 IMPLIED_FEATURES = (

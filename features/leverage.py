@@ -5,54 +5,44 @@ Patton and Sheppard (2015), Review of Economics and Statistics 97(3) for semivar
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .feature import Feature, Measures
-from .own_time import OwnTime, trailing_mean
+from .feature import Feature
+from .measures import Measures, Values
 
 _STANDARDISED = "returns per trailing thirty-day volatility"
 
 
-def _standardised_return(measures: Measures, days: float, *, last: bool) -> NDArray[np.float64]:
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        window = 1 if last else own.span(days)
-        total = trailing_mean(own.log_return, window, min_periods=1) * window
-        variance = trailing_mean(measures.of(own, measures.variance), own.span(days=30))
-        sigma = np.sqrt(np.where(variance > 0.0, variance, np.nan) * window)
-        return np.asarray(total / sigma)
-
-    return measures.scatter(compute)
+def _last_return(m: Measures) -> Values:
+    return m.log_return / _sigma(m)
 
 
-def _semivariance_share(measures: Measures) -> NDArray[np.float64]:
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        window = own.span(days=7)
-        negative, positive = (
-            own.values("semivariance_negative"),
-            own.values("semivariance_positive"),
-        )
-        squared = own.log_return**2
-        negative = np.where(
-            np.isfinite(negative), negative, np.where(own.log_return < 0, squared, 0)
-        )
-        positive = np.where(
-            np.isfinite(positive), positive, np.where(own.log_return > 0, squared, 0)
-        )
-        known = np.isfinite(own.log_return)
-        down = trailing_mean(np.where(known, negative, np.nan), window)
-        both = trailing_mean(np.where(known, negative + positive, np.nan), window)
-        return np.asarray(down / np.where(both > 0.0, both, np.nan) - 0.5)
-
-    return measures.scatter(compute)
+def _standardised_return(m: Measures, days: float) -> Values:
+    window = m.span(days)
+    total = m.mean(m.log_return, days=days, min_periods=1) * window
+    return np.asarray(total / (_sigma(m) * np.sqrt(window)))
 
 
-def _jump_share(measures: Measures) -> NDArray[np.float64]:
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        realized, bipower = own.values("realized_variance"), own.values("bipower_variance")
-        safe = np.where(realized > 0.0, realized, np.nan)
-        return np.asarray(np.clip(1.0 - bipower / safe, 0.0, 1.0))
+def _sigma(m: Measures) -> Values:
+    variance = m.mean(m.variance, days=30)
+    return np.sqrt(np.where(variance > 0.0, variance, np.nan))
 
-    return measures.scatter(compute)
+
+def _semivariance_share(m: Measures) -> Values:
+    squared, known = m.log_return**2, np.isfinite(m.log_return)
+    sides = []
+    for name, fell in (("negative", True), ("positive", False)):
+        side = m.field(f"semivariance_{name}")
+        own = np.where((m.log_return < 0) == fell, squared, 0.0)
+        sides.append(np.where(known, np.where(np.isfinite(side), side, own), np.nan))
+    down = m.mean(sides[0], days=7)
+    both = m.mean(sides[0] + sides[1], days=7)
+    return np.asarray(down / np.where(both > 0.0, both, np.nan) - 0.5)
+
+
+def _jump_share(m: Measures) -> Values:
+    realized, bipower = m.field("realized_variance"), m.field("bipower_variance")
+    safe = np.where(realized > 0.0, realized, np.nan)
+    return np.asarray(np.clip(1.0 - bipower / safe, 0.0, 1.0))
 
 
 LEVERAGE_FEATURES = (
@@ -60,25 +50,25 @@ LEVERAGE_FEATURES = (
         name="fall_last",
         unit=_STANDARDISED,
         meaning="return of the last period if negative, else zero",
-        compute=lambda measures: np.minimum(_standardised_return(measures, 1, last=True), 0.0),
+        compute=lambda m: np.minimum(_last_return(m), 0.0),
     ),
     Feature(
         name="rise_last",
         unit=_STANDARDISED,
         meaning="return of the last period if positive, else zero",
-        compute=lambda measures: np.maximum(_standardised_return(measures, 1, last=True), 0.0),
+        compute=lambda m: np.maximum(_last_return(m), 0.0),
     ),
     Feature(
         name="return_week",
         unit=_STANDARDISED,
         meaning="return of the last seven days",
-        compute=lambda measures: _standardised_return(measures, 7, last=False),
+        compute=lambda m: _standardised_return(m, 7),
     ),
     Feature(
         name="return_month",
         unit=_STANDARDISED,
         meaning="return of the last thirty days",
-        compute=lambda measures: _standardised_return(measures, 30, last=False),
+        compute=lambda m: _standardised_return(m, 30),
     ),
     Feature(
         name="semivariance_share",

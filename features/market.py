@@ -1,26 +1,11 @@
 """What the other instruments show: the common level of volatility."""
 
-import warnings
-
-import numpy as np
-from numpy.typing import NDArray
-
-from .feature import Feature, Measures
-from .own_time import OwnTime, trailing_mean
+from .feature import Feature
+from .measures import Measures, Values
 
 
-def _market_mean(measures: Measures, days: float) -> NDArray[np.float64]:
-    centred = measures.log_variance - measures.level
-
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        return trailing_mean(measures.of(own, centred), own.span(days))
-
-    each = measures.scatter(compute)
-    with warnings.catch_warnings():
-        # A row in which no instrument is known yet has no market; NaN is the right answer.
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        mean = np.nanmean(each, axis=1, keepdims=True)
-    return np.where(measures.panel.present, mean, np.nan)
+def _market_mean(m: Measures, days: float) -> Values:
+    return m.market(m.mean(m.log_variance - m.level, days=days))
 
 
 MARKET_FEATURES = (
@@ -28,12 +13,12 @@ MARKET_FEATURES = (
         name="market_day",
         unit="log of a ratio to the long-run level",
         meaning="mean over instruments of the last day's log variance",
-        compute=lambda measures: _market_mean(measures, 1),
+        compute=lambda m: _market_mean(m, 1),
     ),
     Feature(
         name="market_week",
         unit="log of a ratio to the long-run level",
         meaning="mean over instruments of the last week's log variance",
-        compute=lambda measures: _market_mean(measures, 7),
+        compute=lambda m: _market_mean(m, 7),
     ),
 )

@@ -1,11 +1,10 @@
 """One instrument in its own time: its present periods only, so that a week is a week of trading.
 
 An exchange beside a market that never closes has rows on the panel's axis in which it does not
-trade. Windows, lags and horizons must count its own periods, not those rows. Every measure is
-therefore written for one instrument's present periods and scattered back.
+trade. Windows, lags and horizons must count its own periods, not those rows. Targets look forward
+in it; features, which only look back, do the same by :class:`.measures.Measures`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +64,6 @@ class OwnTime:
         """
         return max(1, round(days * self.periods_per_year / DAYS_PER_YEAR))
 
-    def slot(self) -> NDArray[np.intp]:
-        """Return the season of the period that *follows* each row: its hour of the week, 0..167.
-
-        The follower of a Friday of an exchange is its Monday; holidays are not known here.
-        """
-        start = self.time
-        if not self.panel.trades_every_day[self.column]:
-            days_ahead = np.select([start.day_of_week == 5, start.day_of_week == 6], [2, 1], 0)
-            start = start + pd.to_timedelta(days_ahead, unit="D")
-        return np.asarray(start.day_of_week * 24 + start.hour, dtype=np.intp)
-
 
 def _pick(array: NDArray[np.float64], own: OwnTime) -> NDArray[np.float64]:
     picked: NDArray[np.float64] = array[own.rows, own.column]
@@ -88,15 +76,6 @@ def own_times(panel: Panel) -> list[OwnTime]:
         OwnTime(panel=panel, column=i, rows=np.flatnonzero(panel.present[:, i]))
         for i in range(panel.n_instruments)
     ]
-
-
-def scatter(panel: Panel, compute: Callable[[OwnTime], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Apply `compute` to every instrument in own time; return panel shape, NaN elsewhere."""
-    out = np.full((panel.n_periods, panel.n_instruments), np.nan)
-    for own in own_times(panel):
-        if len(own.rows):
-            out[own.rows, own.column] = compute(own)
-    return out
 
 
 def trailing_mean(
@@ -120,23 +99,4 @@ def trailing_sum(values: NDArray[np.float64], window: int) -> NDArray[np.float64
     out = np.full(len(values), np.nan)
     if len(values) >= window:
         out[window - 1 :] = sliding_window_view(values, window).sum(axis=1)
-    return out
-
-
-def trailing_std(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the trailing standard deviation, shape (n,); NaN on less than half a window."""
-    rolled = pd.Series(values).rolling(window, min_periods=max(2, window // 2)).std()
-    return np.asarray(rolled, dtype=np.float64)
-
-
-def expanding_mean(values: NDArray[np.float64], *, min_periods: int = 1) -> NDArray[np.float64]:
-    """Mean of all values so far, shape (n,)."""
-    mean = pd.Series(values).expanding(min_periods=min_periods).mean()
-    return np.asarray(mean, dtype=np.float64)
-
-
-def lagged(values: NDArray[np.float64], periods: int) -> NDArray[np.float64]:
-    """Value `periods` own periods ago, shape (n,); NaN at the start."""
-    out = np.full(len(values), np.nan)
-    out[periods:] = values[: max(0, len(values) - periods)]
     return out

@@ -4,52 +4,76 @@ In markets that never close the weekday is worth more than any other single feat
 (research of this project); for exchanges it is small.
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .feature import Feature, Measures
-from .own_time import OwnTime, trailing_mean
+from .feature import Feature
+from .measures import Measures, Values
 
 _SLOTS = 168  # hours of a week
 _PRIOR_PERIODS = 8.0  # weight of "there is no season" in each slot, periods
 
 
 @njit(cache=True)
-def _season_ahead(
-    deviation: NDArray[np.float64], slot_of_next: NDArray[np.intp], ahead: int, week: int
-) -> NDArray[np.float64]:
+def _season_ahead(deviation, present, slot_of_next, ahead, week, total, count, slots, seen):  # type: ignore[no-untyped-def]
     """Mean over the next `ahead` periods of the shrunk deviation seen so far in their slots.
 
     The slots after the next one are read off the same place a week before.
     """
-    total = np.zeros(_SLOTS)
-    count = np.zeros(_SLOTS)
-    out = np.full(len(deviation), np.nan)
-    for t in range(len(deviation)):
-        if t > 0 and np.isfinite(deviation[t]):
-            slot = slot_of_next[t - 1]
-            total[slot] += deviation[t]
-            count[slot] += 1.0
-        if ahead > 1 and t < week:
-            continue
-        mean = 0.0
-        for step in range(ahead):
-            slot = slot_of_next[t] if step == 0 else slot_of_next[t - week + step]
-            mean += total[slot] / (count[slot] + _PRIOR_PERIODS)
-        out[t] = mean / ahead
+    n_rows, n_columns = deviation.shape
+    out = np.full((n_rows, n_columns), np.nan)
+    for i in range(n_columns):
+        for t in range(n_rows):
+            if not present[t, i]:
+                continue
+            if seen[i] > 0 and np.isfinite(deviation[t, i]):
+                slot = slots[i, (seen[i] - 1) % week[i]]
+                total[i, slot] += deviation[t, i]
+                count[i, slot] += 1.0
+            week_known = seen[i] >= week[i]
+            if ahead[i] == 1 or week_known:
+                mean = 0.0
+                for step in range(ahead[i]):
+                    place = (seen[i] + step) % week[i]  # holds the slot of a week before
+                    slot = slot_of_next[t, i] if step == 0 else slots[i, place]
+                    mean += total[i, slot] / (count[i, slot] + _PRIOR_PERIODS)
+                out[t, i] = mean / ahead[i]
+            slots[i, seen[i] % week[i]] = slot_of_next[t, i]
+            seen[i] += 1
     return out
 
 
-def _season(measures: Measures, *, days: float) -> NDArray[np.float64]:
-    def compute(own: OwnTime) -> NDArray[np.float64]:
-        log_variance = measures.of(own, measures.log_variance)
-        deviation = log_variance - trailing_mean(log_variance, own.span(days=28))
-        week = own.span(days=7)
-        ahead = min(own.span(days), week)
-        return np.asarray(_season_ahead(deviation, own.slot(), ahead, week))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Season:
+    """Deviations seen so far by hour of the week, and the slots of the last week."""
 
-    return measures.scatter(compute)
+    total: Values
+    count: Values
+    slots: NDArray[np.int64]
+    seen: NDArray[np.int64]
+
+    @classmethod
+    def fresh(cls, week: NDArray[np.int64]) -> Self:
+        k = len(week)
+        return cls(
+            total=np.zeros((k, _SLOTS)),
+            count=np.zeros((k, _SLOTS)),
+            slots=np.zeros((k, int(week.max(initial=1))), dtype=np.int64),
+            seen=np.zeros(k, dtype=np.int64),
+        )
+
+
+def _season(m: Measures, *, days: float) -> Values:
+    deviation = m.log_variance - m.mean(m.log_variance, days=28)
+    week = m.span(days=7)
+    ahead = np.minimum(m.span(days), week)
+    state = m.remember(lambda: _Season.fresh(week))
+    kept = (state.total, state.count, state.slots, state.seen)
+    return np.asarray(_season_ahead(deviation, m.present, m.slot_of_next(), ahead, week, *kept))
 
 
 SEASON_FEATURES = (
@@ -57,20 +81,20 @@ SEASON_FEATURES = (
         name="season_next",
         unit="log of a ratio to the four-week mean",
         meaning="how variance has differed so far in the weekday and hour of the next period",
-        compute=lambda measures: _season(measures, days=0),
+        compute=lambda m: _season(m, days=0),
     ),
     Feature(
         name="season_eight_hours",
         unit="log of a ratio to the four-week mean",
         meaning="the same, mean over the next eight hours",
-        compute=lambda measures: _season(measures, days=1 / 3),
+        compute=lambda m: _season(m, days=1 / 3),
         intraday_only=True,
     ),
     Feature(
         name="season_day",
         unit="log of a ratio to the four-week mean",
         meaning="the same, mean over the next day",
-        compute=lambda measures: _season(measures, days=1),
+        compute=lambda m: _season(m, days=1),
         intraday_only=True,
     ),
 )

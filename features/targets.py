@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..markets import Panel
-from .feature import Measures
 from .liquidity import detrended_log_amihud
-from .own_time import OwnTime, trailing_mean, trailing_sum
+from .measures import Measures
+from .own_time import OwnTime, own_times, trailing_mean, trailing_sum
 
 STRESS_QUANTILE = 0.8
 """Stress is forward variance above this quantile of what the instrument had shown so far."""
@@ -104,9 +104,10 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
     shape = (panel.n_periods, panel.n_instruments, len(horizons))
     out = {name: np.full(shape, np.nan) for name in _OUTCOMES}
     known_at = np.full(shape, panel.n_periods, dtype=np.intp)
-    for own in measures.own:
-        illiquidity = detrended_log_amihud(own)
-        variance = measures.of(own, measures.variance)
+    panel_illiquidity = measures.once(detrended_log_amihud)
+    for own in own_times(panel):
+        illiquidity = panel_illiquidity[own.rows, own.column]
+        variance = measures.variance[own.rows, own.column]
         for k, horizon in enumerate(horizons):
             cell = (own.rows, own.column, k)
             known_at[cell] = _row_after(own, horizon, panel.n_periods)

@@ -7,10 +7,10 @@ it is a third too small), so it is scaled, on past data only, to the variance of
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..markets import Panel
-from .own_time import OwnTime, scatter
+from .measures import Measures, Values
+from .ranges import garman_klass_variance, overnight_variance
 
 LOG_FLOOR = 0.02
 """Log variances are floored at this fraction of their trailing quarter's mean: an instrument whose
@@ -19,63 +19,50 @@ price did not move has a squared return of zero, which says little about its var
 _PRIOR_PERIODS = 60.0  # weight of "the range estimate is unbiased" against the data, periods
 
 
-def parkinson_variance(own: OwnTime) -> NDArray[np.float64]:
-    r"""Variance of the open session from its range alone: :math:`\ln(H/L)^2 / (4 \ln 2)`.
-
-    Decimal squared, shape (n,). Parkinson (1980), Journal of Business 53(1).
-    """
-    log_range = np.log(own.values("high") / own.values("low"))
-    return np.asarray(log_range**2 / (4.0 * np.log(2.0)), dtype=np.float64)
-
-
-def garman_klass_variance(own: OwnTime) -> NDArray[np.float64]:
-    r"""Variance of the open session: :math:`\ln(H/L)^2/2 - (2\ln 2 - 1)\ln(C/O)^2`.
-
-    Decimal squared, shape (n,). Never negative when high and low enclose open and close.
-    Garman and Klass (1980), Journal of Business 53(1).
-    """
-    log_range = np.log(own.values("high") / own.values("low"))
-    log_body = np.log(own.close / own.values("open"))
-    return np.asarray(0.5 * log_range**2 - (2.0 * np.log(2.0) - 1.0) * log_body**2)
-
-
-def overnight_variance(own: OwnTime) -> NDArray[np.float64]:
-    """Squared log return from the previous close to the open, decimal squared, shape (n,)."""
-    return np.asarray((own.log_return - np.log(own.close / own.values("open"))) ** 2)
-
-
-def range_variance(own: OwnTime) -> NDArray[np.float64]:
-    """Overnight plus Garman-Klass variance, scaled to the returns seen so far, shape (n,).
+def range_variance(m: Measures) -> Values:
+    """Overnight plus Garman-Klass variance, scaled to the returns seen so far.
 
     The scale at t is sum(return²) / sum(range estimate) over all periods up to t, with sixty
     periods' worth of weight on one, so that it is known at t and defined from the start.
     """
-    raw = overnight_variance(own) + garman_klass_variance(own)
+    raw = overnight_variance(m) + garman_klass_variance(m)
     # A range of zero (one trade, or none) carries no information about variance.
     raw = np.where(raw > 0.0, raw, np.nan)
-    squared = own.log_return**2
+    squared = m.log_return**2
     both = np.isfinite(raw) & np.isfinite(squared)
-    seen = np.cumsum(both)
-    total_range = np.cumsum(np.where(both, raw, 0.0))
-    total_squared = np.cumsum(np.where(both, squared, 0.0))
-    prior = _PRIOR_PERIODS * total_range / np.maximum(seen, 1)
-    scale = np.divide(
-        total_squared + prior, total_range + prior, out=np.ones(len(raw)), where=total_range > 0.0
-    )
+    seen = m.running_total(np.where(both, 1.0, 0.0))
+    total_range = m.running_total(np.where(both, raw, 0.0))
+    total_squared = m.running_total(np.where(both, squared, 0.0))
+    prior = _PRIOR_PERIODS * total_range / np.maximum(seen, 1.0)
+    known = np.where(total_range > 0.0, total_range + prior, np.nan)
+    scale = np.where(total_range > 0.0, (total_squared + prior) / known, 1.0)
     return np.asarray(raw * scale)
 
 
-def best_variance(own: OwnTime) -> NDArray[np.float64]:
-    """Realised variance, else the range estimate, else the squared return, shape (n,).
+def best_variance(m: Measures) -> Values:
+    """Realised variance, else the range estimate, else the squared return.
 
     Chosen period by period, so that an instrument whose history begins with daily bars and goes
-    on with hourly ones uses each for what it is. Decimal squared; NaN at the first period.
+    on with hourly ones uses each for what it is. Decimal squared, shape (n_periods,
+    n_instruments); NaN at the first period.
     """
-    choices = [own.values("realized_variance"), range_variance(own), own.log_return**2]
-    out = np.full(len(own.rows), np.nan)
-    for choice in choices:
+    out = np.full(m.log_return.shape, np.nan)
+    for choice in (m.field("realized_variance"), range_variance(m), m.log_return**2):
         out = np.where(np.isfinite(out), out, choice)
-    return np.where(np.isfinite(own.log_return), out, np.nan)
+    return np.where(np.isfinite(m.log_return), out, np.nan)
+
+
+def floored_log_variance(m: Measures) -> Values:
+    """Log of the variance, floored at a fraction of its mean over ninety days."""
+    floor = LOG_FLOOR * m.mean(m.variance, days=90, min_periods=1)
+    floored = np.maximum(m.variance, floor)
+    # A market that has never moved has no log variance yet.
+    return np.log(np.where(floored > 0.0, floored, np.nan))
+
+
+def log_variance_level(m: Measures) -> Values:
+    """Return the expanding mean of the log variance: the long-run level known so far."""
+    return m.expanding_mean(m.log_variance)
 
 
 def variance_measure(panel: Panel) -> tuple[str, ...]:
@@ -92,6 +79,6 @@ def variance_measure(panel: Panel) -> tuple[str, ...]:
     return tuple(names)
 
 
-def panel_variance(panel: Panel) -> NDArray[np.float64]:
+def panel_variance(panel: Panel) -> Values:
     """Return :func:`best_variance` of every instrument, shape (n_periods, n_instruments)."""
-    return scatter(panel, best_variance)
+    return Measures(panel=panel).variance

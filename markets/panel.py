@@ -173,6 +173,10 @@ class Panel:
         """Return the first `stop` periods: the panel as it was known at ``time[stop - 1]``."""
         return self._take(slice(0, stop), slice(None))
 
+    def rows(self, start: int, stop: int) -> "Panel":
+        """Return the periods from `start` up to, not including, `stop`."""
+        return self._take(slice(start, stop), slice(None))
+
     def select(self, instruments: Sequence[str]) -> "Panel":
         """Return the panel with these instruments only, in this order.
 

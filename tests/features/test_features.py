@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foremargin.errors import InputError
-from foremargin.features import ALL_FEATURES, Feature, Measures, build_features, own_times
+from foremargin.features import ALL_FEATURES, CORE_FEATURES, Feature, Measures, build_features
 from foremargin.markets import Panel
 
 MakePanel = Callable[..., Panel]
@@ -94,8 +94,8 @@ def test_only_features_that_say_something_at_this_period_length_are_built_by_def
     panels: dict[str, Panel],
 ) -> None:
     daily, intraday = build_features(panels["1D"]).names, build_features(panels["4h"]).names
-    assert set(intraday) - set(daily) == {f.name for f in ALL_FEATURES if f.intraday_only}
-    assert intraday == tuple(f.name for f in ALL_FEATURES)
+    assert set(intraday) - set(daily) == {f.name for f in CORE_FEATURES if f.intraday_only}
+    assert intraday == tuple(f.name for f in CORE_FEATURES)
 
 
 def test_an_unknown_feature_is_named_in_the_error(panels: dict[str, Panel]) -> None:
@@ -185,8 +185,9 @@ def test_the_season_of_the_period_after_a_friday_is_monday_for_an_exchange(
     panels: dict[str, Panel],
 ) -> None:
     panel = panels["1D"]
-    coin, index = own_times(panel)[:2]
+    slots = Measures(panel=panel).slot_of_next()
     # 2018-01-05 was a Friday: rows are stamped with their end, Saturday at midnight.
     friday = np.datetime64("2018-01-06", "ns")
-    assert coin.slot()[np.flatnonzero(panel.time[coin.rows] == friday)[0]] == 5 * 24
-    assert index.slot()[np.flatnonzero(panel.time[index.rows] == friday)[0]] == 0
+    row = np.flatnonzero(panel.time == friday)[0]
+    assert slots[row, 0] == 5 * 24  # COIN
+    assert slots[row, 1] == 0  # INDEX

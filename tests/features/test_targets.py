@@ -8,7 +8,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import build_history, build_targets
-from foremargin.features.feature import Measures
+from foremargin.features.measures import Measures
 from foremargin.features.targets import STRESS_QUANTILE
 from foremargin.markets import Panel
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foremargin.features import (
+    Measures,
     best_variance,
     build_features,
     garman_klass_variance,
     overnight_variance,
-    own_times,
     panel_variance,
     parkinson_variance,
     range_variance,
@@ -59,14 +59,14 @@ def brownian_bars(n: int, *, sigma: float, steps: int, seed: int) -> Panel:
 
 def test_range_estimates_of_one_bar_agree_with_their_formulas() -> None:
     bar = [np.array([x, x]) for x in (100.0, 110.0, 95.0, 104.0)]
-    own = own_times(bar_panel(*bar))[0]
+    m = Measures(panel=bar_panel(*bar))
     log_range, body = np.log(110 / 95), np.log(104 / 100)
     # Parkinson: ln(H/L)² / (4 ln 2). Garman-Klass: ln(H/L)²/2 - (2 ln 2 - 1) ln(C/O)².
-    np.testing.assert_allclose(parkinson_variance(own), log_range**2 / (4 * np.log(2)))
+    np.testing.assert_allclose(parkinson_variance(m), log_range**2 / (4 * np.log(2)))
     garman_klass = log_range**2 / 2 - (2 * np.log(2) - 1) * body**2
-    np.testing.assert_allclose(garman_klass_variance(own), garman_klass)
+    np.testing.assert_allclose(garman_klass_variance(m), garman_klass)
     # The second bar opens at 100 after a close of 104.
-    np.testing.assert_allclose(overnight_variance(own)[1], np.log(100 / 104) ** 2)
+    np.testing.assert_allclose(overnight_variance(m)[1], np.log(100 / 104) ** 2)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_range_estimates_recover_the_variance_of_brownian_bars(
     estimate: Callable[..., Array], relative_variance: float, range_weight: float
 ) -> None:
     n, sigma, steps = 4_000, 0.03, 400
-    got = estimate(own_times(brownian_bars(n, sigma=sigma, steps=steps, seed=3))[0])
+    got = estimate(Measures(panel=brownian_bars(n, sigma=sigma, steps=steps, seed=3)))
     # The extreme of a walk of k moves lies 0.5826 sigma / sqrt(k) inside that of the continuous
     # path (Broadie, Glasserman and Kou 1997), twice in a range whose mean is sqrt(8/pi) sigma.
     missed = 2.0 * 0.5826 / np.sqrt(steps)
@@ -94,7 +94,7 @@ def test_range_estimates_recover_the_variance_of_brownian_bars(
 def test_range_estimates_are_as_precise_as_published(
     estimate: Callable[..., Array], relative_variance: float
 ) -> None:
-    got = estimate(own_times(brownian_bars(4_000, sigma=0.03, steps=400, seed=4))[0])
+    got = estimate(Measures(panel=brownian_bars(4_000, sigma=0.03, steps=400, seed=4)))
     # A squared return would have 2. The sampling error of a fourth moment is a few percent.
     np.testing.assert_allclose(got.var() / got.mean() ** 2, relative_variance, rtol=0.15)
 
@@ -108,7 +108,7 @@ def test_garman_klass_is_never_negative_when_the_range_encloses_the_body(
 ) -> None:
     high, low = max(open_, close) * (1 + up), min(open_, close) * (1 - down)
     bar = [np.array([x, x]) for x in (open_, high, low, close)]
-    assert (garman_klass_variance(own_times(bar_panel(*bar))[0]) >= 0.0).all()
+    assert (garman_klass_variance(Measures(panel=bar_panel(*bar))) >= 0.0).all()
 
 
 @pytest.mark.parametrize("factor", [0.1, 7.0])
@@ -132,9 +132,9 @@ def test_a_range_estimate_that_misses_a_stale_open_is_as_large_as_returns_on_ave
     # What the bar shows: an open equal to the last close, a range that forgets the first part.
     shown_high, shown_low = np.maximum(seen.max(1), start), np.minimum(seen.min(1), start)
     panel = bar_panel(np.exp(start), np.exp(shown_high), np.exp(shown_low), np.exp(close))
-    own = own_times(panel)[0]
-    raw = (overnight_variance(own) + garman_klass_variance(own))[1:]
-    scaled, squared = range_variance(own)[1:], own.log_return[1:] ** 2
+    m = Measures(panel=panel)
+    raw = (overnight_variance(m) + garman_klass_variance(m))[1:]
+    scaled, squared = range_variance(m)[1:], m.log_return[1:] ** 2
     assert raw.mean() < 0.9 * squared.mean()
     # The scale is an expanding mean, so early periods carry its noise: a squared return has a
     # relative variance of two, and 4 standard errors of 6,000 of them are seven percent.
@@ -149,11 +149,11 @@ def test_the_best_measure_is_chosen_period_by_period(make_panel: MakePanel) -> N
     high = base.fields["high"].copy()
     high[:200, 0] = np.nan
     panel = replace(base, fields={**base.fields, "realized_variance": realized, "high": high})
-    own = own_times(panel)[0]
-    got = best_variance(own)
+    m = Measures(panel=panel)
+    got, ranged = best_variance(m)[:, 0], range_variance(Measures(panel=panel))[:, 0]
     assert np.isnan(got[0])
-    np.testing.assert_array_equal(got[1:200], own.log_return[1:200] ** 2)
-    np.testing.assert_array_equal(got[200:500], range_variance(own)[200:500])
+    np.testing.assert_array_equal(got[1:200], m.log_return[1:200, 0] ** 2)
+    np.testing.assert_array_equal(got[200:500], ranged[200:500])
     np.testing.assert_array_equal(got[500:], realized[500:, 0])
 
 
@@ -187,11 +187,12 @@ def test_a_trailing_sum_of_zeros_is_zero_and_not_a_residue() -> None:
 
 
 def test_the_scale_of_a_range_estimate_gives_sixty_periods_to_no_bias() -> None:
-    own = own_times(brownian_bars(30, sigma=0.02, steps=20, seed=9))[0]
-    raw = overnight_variance(own) + garman_klass_variance(own)
+    m = Measures(panel=brownian_bars(30, sigma=0.02, steps=20, seed=9))
+    raw = (overnight_variance(m) + garman_klass_variance(m))[:, 0]
+    scaled = range_variance(m)[:, 0]
     for t in (1, 7, 29):
         seen = slice(1, t + 1)  # the first period has no return
         prior = 60.0 * raw[seen].mean()
-        total = (own.log_return[seen] ** 2).sum()
+        total = (m.log_return[seen, 0] ** 2).sum()
         expected = raw[t] * (total + prior) / (raw[seen].sum() + prior)
-        np.testing.assert_allclose(range_variance(own)[t], expected)
+        np.testing.assert_allclose(scaled[t], expected)
