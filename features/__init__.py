@@ -1,11 +1,19 @@
 """What was knowable: variance measures, causal features, forward targets."""
 
 from .feature import Feature
-from .features import ALL_FEATURES, CORE_FEATURES, Features, build_features
+from .features import (
+    ALL_FEATURES,
+    CORE_FEATURES,
+    FEATURE_SETS,
+    Features,
+    build_features,
+    chosen_features,
+)
 from .history import History, build_history
 from .measures import Measures, Memory
 from .own_time import OwnTime, own_times
 from .ranges import garman_klass_variance, overnight_variance, parkinson_variance
+from .standardise import Standardiser, fit_standardiser
 from .stream import FeatureStream
 from .targets import Targets, build_targets
 from .variance import best_variance, panel_variance, range_variance, variance_measure
@@ -13,6 +21,7 @@ from .variance import best_variance, panel_variance, range_variance, variance_me
 __all__ = [
     "ALL_FEATURES",
     "CORE_FEATURES",
+    "FEATURE_SETS",
     "Feature",
     "FeatureStream",
     "Features",
@@ -20,11 +29,14 @@ __all__ = [
     "Measures",
     "Memory",
     "OwnTime",
+    "Standardiser",
     "Targets",
     "best_variance",
     "build_features",
     "build_history",
     "build_targets",
+    "chosen_features",
+    "fit_standardiser",
     "garman_klass_variance",
     "overnight_variance",
     "own_times",

@@ -1,7 +1,7 @@
 """Features: everything a model may look at, on the panel's axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,15 @@ CORE_FEATURES: tuple[Feature, ...] = (
 )
 """What the models use unless an experiment names others: measured, and few."""
 
-ALL_FEATURES: tuple[Feature, ...] = (*CORE_FEATURES,)
-"""Every registered feature; a new one is one entry here (its file may hold several)."""
+FEATURE_SETS: Mapping[str, tuple[Feature, ...]] = {
+    "core": CORE_FEATURES,
+}
+"""Features by what they are about; an experiment names sets, or single features."""
+
+ALL_FEATURES: tuple[Feature, ...] = tuple(
+    feature for one_set in FEATURE_SETS.values() for feature in one_set
+)
+"""Every registered feature; a new one is one entry in a set (its file may hold several)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,8 +106,7 @@ def build_features(panel: Panel, *, names: Sequence[str] | None = None) -> Featu
     panel : Panel
         The market.
     names : sequence of str, optional
-        Which of :data:`ALL_FEATURES`; by default those of :data:`CORE_FEATURES` that say something
-        at this period length.
+        Names of :data:`ALL_FEATURES` or of :data:`FEATURE_SETS`; by default the core set.
 
     Raises
     ------
@@ -132,18 +138,22 @@ def compute_features(measures: Measures, chosen: Sequence[Feature]) -> Features:
 
 
 def chosen_features(panel: Panel, names: Sequence[str] | None) -> list[Feature]:
-    """Look features up by name; None gives the core set that fits the period length.
+    """Look up features and sets of them by name; None gives the core set.
+
+    A set gives those of its features that say something at this period length.
 
     Raises
     ------
     InputError
         If a name is not registered.
     """
-    if names is None:
-        intraday = panel.periods_per_day > 1.0
-        return [f for f in CORE_FEATURES if intraday or not f.intraday_only]
-    by_name = {feature.name: feature for feature in ALL_FEATURES}
-    unknown = sorted(set(names) - set(by_name))
+    intraday = panel.periods_per_day > 1.0
+    by_name = {feature.name: (feature,) for feature in ALL_FEATURES} | {
+        name: tuple(f for f in one_set if intraday or not f.intraday_only)
+        for name, one_set in FEATURE_SETS.items()
+    }
+    wanted = ["core"] if names is None else list(names)
+    unknown = sorted(set(wanted) - set(by_name))
     if unknown:
         raise InputError(f"features must be among {sorted(by_name)}, found {unknown}")
-    return [by_name[name] for name in names]
+    return list(dict.fromkeys(feature for name in wanted for feature in by_name[name]))

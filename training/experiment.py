@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..calibrate import ALL_POLICIES, Generation, Policy
 from ..errors import InputError
+from ..features import ALL_FEATURES, FEATURE_SETS
 from ..models import ALL_FORECASTERS, Forecaster
 
 DEFAULT_EXPERIMENT = "default"
@@ -60,6 +61,8 @@ class ForecastConfig(_Section):
     """Names of registered forecasters; all if not given."""
     horizons: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """Numbers of periods; by default 1, 5 and 10 daily periods, or 1 period, 8 hours and 1 day."""
+    more_features: tuple[str, ...] = ()
+    """Features, or sets of them, that pooled models see beside the core set."""
 
 
 class MarginConfig(_Section):
@@ -92,6 +95,8 @@ class Experiment(_Section):
     @model_validator(mode="after")
     def _names_are_registered(self) -> "Experiment":
         _check_names("forecast.models", self.forecast.models, [f.name for f in ALL_FORECASTERS])
+        known = [*FEATURE_SETS, *(feature.name for feature in ALL_FEATURES)]
+        _check_names("forecast.more_features", self.forecast.more_features, known)
         _check_names("margin.policies", self.margin.policies, [p.name for p in ALL_POLICIES])
         available = {forecaster.name for forecaster in self.forecasters()}
         for policy in self.policies():

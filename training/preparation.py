@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..errors import InputError
-from ..features import History, build_history
+from ..features import History, build_history, chosen_features
 from ..markets import Panel, load_panel
 from .experiment import Experiment
 from .split import Split, drop_short, make_split
@@ -75,7 +75,7 @@ def prepare(experiment: Experiment, *, margins: bool = True) -> Preparation:
     return Preparation(
         experiment=experiment,
         panel=panel,
-        history=build_history(panel, horizons=wanted),
+        history=build_history(panel, horizons=wanted, features=_features(panel, experiment)),
         split=split,
         margin_horizons=tuple(sorted(set(margin_horizons))),
         notes=notes,
@@ -102,6 +102,13 @@ def _load(experiment: Experiment) -> Panel:
     panel = load_panel(_one_or_many(source), period=experiment.data.period)
     wanted = experiment.data.instruments
     return panel if wanted is None else panel.select(wanted)
+
+
+def _features(panel: Panel, experiment: Experiment) -> list[str]:
+    """Return the names of the core features and of those that the experiment adds."""
+    core = [feature.name for feature in chosen_features(panel, None)]
+    more = [feature.name for feature in chosen_features(panel, experiment.forecast.more_features)]
+    return list(dict.fromkeys([*core, *more]))
 
 
 def _one_or_many(source: Sequence[str]) -> str | Sequence[str]:

@@ -94,37 +94,25 @@ def kyle_lambda(
         raise InputError(f"window must be at least 3 periods, was {window}")
     needed = max(3, window // 2 if min_periods is None else min_periods)
     known = np.isfinite(log_return) & np.isfinite(signed_volume)
-    scales = (_scale(log_return, known), _scale(signed_volume, known))
-    y, x = (
-        np.where(known, values, np.nan) / scale
-        for values, scale in zip((log_return, signed_volume), scales, strict=True)
-    )
+    y, x = (np.where(known, values, np.nan) for values in (log_return, signed_volume))
     rolling = pd.DataFrame(np.array([x, y, x * x, x * y, y * y]).T).rolling(
         window, min_periods=needed
     )
     count = pd.Series(known.astype(np.float64)).rolling(window, min_periods=1).sum().to_numpy()
-    unit = _regression(list(rolling.mean().to_numpy().T), count)
-    return KyleLambda(
-        impact=unit.impact * scales[0] / scales[1],
-        t_statistic=unit.t_statistic,
-        r_squared=unit.r_squared,
-    )
-
-
-def _scale(values: Array, known: NDArray[np.bool_]) -> float:
-    # Powers of two: they keep sums of squares of dollars and of returns alike in size, and change
-    # no digit of the result.
-    largest = float(np.abs(values[known]).max(initial=0.0))
-    return 2.0 ** round(np.log2(largest)) if largest > 0.0 else 1.0
+    return _regression(list(rolling.mean().to_numpy().T), count)
 
 
 def _regression(means: Sequence[Array], count: Array) -> KyleLambda:
     x, y, xx, xy, yy = means
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance_x, variance_y = np.maximum(xx - x * x, 0.0), np.maximum(yy - y * y, 0.0)
-        covariance = xy - x * y
-        slope = covariance / np.where(variance_x > 0.0, variance_x, np.nan)
-        explained = covariance**2 / (variance_x * np.where(variance_y > 0.0, variance_y, np.nan))
-        r_squared = np.clip(explained, 0.0, 1.0)
+        variance_x, variance_y = _variance(x, xx), _variance(y, yy)
+        slope = (xy - x * y) / variance_x
+        r_squared = np.clip(slope * (xy - x * y) / variance_y, 0.0, 1.0)
         t = np.sign(slope) * np.sqrt(r_squared * (count - 2.0) / (1.0 - r_squared))
     return KyleLambda(impact=slope, t_statistic=t, r_squared=r_squared)
+
+
+def _variance(mean: Array, mean_square: Array) -> Array:
+    variance = mean_square - mean * mean
+    # Below this the values are equal and the difference is a residue of rounded running sums.
+    return np.where(variance > 1e-12 * mean_square, variance, np.nan)

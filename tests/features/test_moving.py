@@ -59,8 +59,10 @@ def noisy(n: int = 400, k: int = 3, seed: int = 0) -> tuple[Array, NDArray[np.bo
     return x, rng.uniform(size=(n, k)) > 0.2
 
 
-def in_own_time(compute: Callable[[pd.Series], pd.Series]) -> Callable[[Array, Array], Array]:
-    def each(x: Array, present: Array) -> Array:
+def in_own_time(
+    compute: Callable[[pd.Series], pd.Series],
+) -> Callable[[Array, NDArray[np.bool_]], Array]:
+    def each(x: Array, present: NDArray[np.bool_]) -> Array:
         out = np.full(x.shape, np.nan)
         for i in range(x.shape[1]):
             rows = np.flatnonzero(present[:, i])
@@ -95,8 +97,9 @@ def test_a_moving_part_agrees_with_pandas_in_own_time(
 ) -> None:
     x, present = noisy()
     got = PARTS[part](Measures(panel=panel_of(x, present)), x)
+    expected: Array = in_own_time(reference)(x, present)
     # Squares of 1e4 round at 1e-8, and a window of fives may follow them.
-    np.testing.assert_allclose(got, in_own_time(reference)(x, present), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7)
 
 
 @by_part
