@@ -4,11 +4,13 @@ from .fields import FIELD_FAMILIES, FIELDS, Field, Rule, field_named
 from .findings import Finding, Severity, findings_frame
 from .inspection import InstrumentReport, SourceReport, inspect_source
 from .listings import Kind, Listing
+from .live import LivePanel
 from .loading import load_panel
 from .observations import Observations
 from .panel import DAYS_PER_YEAR, SESSIONS_PER_YEAR, Missing, Panel
 from .quality import check_bars
 from .sources import SOURCES, RawTable, Source
+from .ticks import bars_from_ticks
 
 __all__ = [
     "DAYS_PER_YEAR",
@@ -21,6 +23,7 @@ __all__ = [
     "InstrumentReport",
     "Kind",
     "Listing",
+    "LivePanel",
     "Missing",
     "Observations",
     "Panel",
@@ -29,6 +32,7 @@ __all__ = [
     "Severity",
     "Source",
     "SourceReport",
+    "bars_from_ticks",
     "check_bars",
     "field_named",
     "findings_frame",
