@@ -6,6 +6,7 @@ A page asks for one with a line ``<!-- generated: name -->``; the names are thos
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
@@ -19,7 +20,7 @@ from foremargin.backtest import CONTROL_POLICIES
 from foremargin.calibrate import ALL_POLICIES, EMIR_TOOLS
 from foremargin.cli import app
 from foremargin.cli.root import EXIT_CODE
-from foremargin.features import ALL_FEATURES
+from foremargin.features import ALL_FEATURES, FEATURE_SETS, Feature
 from foremargin.markets import FIELD_FAMILIES, FIELDS, SOURCES
 from foremargin.markets.columns import COLUMNS
 from foremargin.models import ALL_FORECASTERS
@@ -37,11 +38,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def features() -> str:
     """Every registered feature."""
+    rows = [(f"`{f.name}`", f.meaning, f.unit, _look_back(f), _used_for(f)) for f in ALL_FEATURES]
+    return table(("feature", "meaning", "unit", "look-back", "used for"), rows)
+
+
+def feature_sets() -> str:
+    """Every set of features."""
     rows = [
-        (f"`{f.name}`", f.meaning, f.unit, "periods within the day" if f.intraday_only else "all")
-        for f in ALL_FEATURES
+        (f"`{name}`", len(one_set), ", ".join(f"`{f.name}`" for f in one_set))
+        for name, one_set in FEATURE_SETS.items()
     ]
-    return table(("feature", "meaning", "unit", "used for"), rows)
+    return table(("set", "features", "names"), rows)
 
 
 def panel_columns() -> str:
@@ -123,6 +130,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "command_line": command_line,
     "exit_codes": exit_codes,
     "experiment": experiment,
+    "feature_sets": feature_sets,
     "features": features,
     "forecasters": forecasters,
     "made_fields": made_fields,
@@ -144,6 +152,15 @@ def _summary(described: object) -> str:
     """First paragraph of a docstring, with Markdown's single backticks."""
     text = inspect.getdoc(described) or ""
     return " ".join(text.split("\n\n")[0].split()).replace("``", "`")
+
+
+def _look_back(feature: Feature) -> str:
+    known = math.isfinite(feature.look_back_days)
+    return f"{feature.look_back_days:g} days" if known else "everything"
+
+
+def _used_for(feature: Feature) -> str:
+    return "periods within the day" if feature.intraday_only else "all"
 
 
 def _unit_of(field: str) -> str:

@@ -5,9 +5,11 @@ import pytest
 
 from foremargin.calibrate import ALL_POLICIES
 from foremargin.errors import InputError
+from foremargin.features import ALL_FEATURES, CORE_FEATURES
 from foremargin.models import ALL_FORECASTERS
 from foremargin.training import load_experiment, shipped_experiments
 from foremargin.training.experiment import needs_predictive
+from foremargin.training.preparation import prepare
 
 
 @pytest.mark.parametrize("name", shipped_experiments())
@@ -64,3 +66,13 @@ def test_a_missing_file_and_an_unknown_name_say_what_there_is(tmp_path: Path) ->
         load_experiment(tmp_path / "none.yaml")
     with pytest.raises(InputError, match=r"one of \['bars', 'default'\], was 'dfault'"):
         load_experiment("dfault")
+
+
+def test_features_are_added_to_the_core_set_by_name() -> None:
+    more = [feature.name for feature in ALL_FEATURES if feature not in CORE_FEATURES][:2]
+    plain = prepare(load_experiment()).history.features.names
+    asked = load_experiment(overrides={"forecast": {"more_features": [*more, "core"]}})
+    assert prepare(asked).history.features.names == (*plain, *more)
+    assert set(plain) <= {feature.name for feature in CORE_FEATURES}
+    with pytest.raises(InputError, match=r"more_features must be among .* found \['moon'\]"):
+        load_experiment(overrides={"forecast": {"more_features": ["moon"]}})
