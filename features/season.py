@@ -19,7 +19,17 @@ _PRIOR_PERIODS = 8.0  # weight of "there is no season" in each slot, periods
 
 
 @njit(cache=True)
-def _season_ahead(deviation, present, slot_of_next, ahead, week, total, count, slots, seen):  # type: ignore[no-untyped-def]
+def _season_ahead(
+    deviation: Values,
+    present: NDArray[np.bool_],
+    slot_of_next: NDArray[np.int64],
+    ahead: NDArray[np.int64],
+    week: NDArray[np.int64],
+    total: Values,
+    count: Values,
+    slots: NDArray[np.int64],
+    seen: NDArray[np.int64],
+) -> Values:
     """Mean over the next `ahead` periods of the shrunk deviation seen so far in their slots.
 
     The slots after the next one are read off the same place a week before.

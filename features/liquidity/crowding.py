@@ -130,6 +130,9 @@ def liquidation_share(liquidation_long: Array, liquidation_short: Array, volume:
         NaN where both sides are unknown or nothing was traded. Above one where sources count
         venues in one and not in the other.
     """
-    both = np.isnan(liquidation_long) & np.isnan(liquidation_short)
-    total = np.nan_to_num(liquidation_long) + np.nan_to_num(liquidation_short)
-    return np.asarray(np.where(both, np.nan, total) / np.where(volume > 0.0, volume, np.nan))
+    unknown = np.isnan(liquidation_long), np.isnan(liquidation_short)
+    total = np.where(unknown[0], 0.0, liquidation_long) + np.where(
+        unknown[1], 0.0, liquidation_short
+    )
+    known = np.where(unknown[0] & unknown[1], np.nan, total)
+    return np.asarray(known / np.where(volume > 0.0, volume, np.nan))

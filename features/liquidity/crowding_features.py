@@ -68,7 +68,7 @@ def _concentration(m: Measures) -> Values:
 def _liquidations(m: Measures) -> tuple[Values, Values]:
     longs, shorts = m.field("liquidation_long"), m.field("liquidation_short")
     reported = np.isfinite(longs) | np.isfinite(shorts)
-    sides = (np.where(reported, np.nan_to_num(side), np.nan) for side in (longs, shorts))
+    sides = (np.where(reported & np.isnan(side), 0.0, side) for side in (longs, shorts))
     first, second = sides
     return m.mean(first, days=1, min_periods=1), m.mean(second, days=1, min_periods=1)
 
@@ -99,7 +99,6 @@ CROWDING_FEATURES = (
         unit="log of price over index, per thirty-day volatility of one period",
         meaning="how much dearer the contract is than the index it follows",
         compute=_basis_level,
-        look_back_days=30,
     ),
     Feature(
         name="basis_stress",

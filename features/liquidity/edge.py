@@ -46,7 +46,6 @@ from .spread_estimator import SpreadEstimator, signed_root
 Array = NDArray[np.float64]
 
 _PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
-_FEW = 1e-9  # a share of bars below this is a residue of running sums, not a count
 
 
 def _terms(bars: LogBars) -> Sequence[Array]:
@@ -70,7 +69,7 @@ def _terms(bars: LogBars) -> Sequence[Array]:
 
 def _spread(means: Sequence[Array]) -> Array:
     traded, opens, closes, r1, r3, r5 = means[:6]
-    opens, closes = (np.where(share > _FEW, share, np.nan) for share in (opens, closes))
+    opens, closes = (np.where(share > 0.0, share, np.nan) for share in (opens, closes))
     open_weight, close_weight = -4.0 / opens, -4.0 / closes
     first = _moment(
         (open_weight, -open_weight * r1 / traded, close_weight, -close_weight * r3 / traded),

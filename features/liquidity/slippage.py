@@ -42,7 +42,7 @@ class SlippageCurve:
     Examples
     --------
     >>> curve = SlippageCurve(size=np.array([1e3, 1e5]), cost_bps=np.array([1.0, 5.0]))
-    >>> float(curve.cost(1e4)), float(curve.implied_depth(3.0))
+    >>> round(float(curve.cost(1e4)), 6), round(curve.implied_depth(3.0), 6)
     (3.0, 10000.0)
     """
 

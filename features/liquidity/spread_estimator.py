@@ -78,11 +78,12 @@ class SpreadEstimator:
 
         Examples
         --------
-        >>> price = [100.0, 101.0] * 50  # the trades bounce from bid to ask
-        >>> bars = LogBars.of(open=price, high=price, low=price, close=price)
         >>> from foremargin.features.liquidity import ROLL
+        >>> side = np.array([-1, -1, -1, 1, -1, 1, 1, 1] * 50)  # each triple equally often
+        >>> price = 100.0 * np.exp(0.0005 * side)
+        >>> bars = LogBars.of(open=price, high=price, low=price, close=price)
         >>> round(ROLL.bps(bars), 1)
-        99.5
+        10.0
         """
         terms = np.array(self.known_terms(bars))
         usable = np.isfinite(terms[0])

@@ -79,7 +79,6 @@ SPREAD_FEATURES = (
         unit="spread per volatility of one period, thirty-day",
         meaning="EDGE spread of the last week, negative where prices show none",
         compute=_edge,
-        look_back_days=30,
     ),
     Feature(
         name="spread_abdi_ranaldo_week",

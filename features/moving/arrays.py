@@ -1,0 +1,8 @@
+"""Arrays of the moving parts: shape (n_periods, n_instruments), or one entry per instrument."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Present = NDArray[np.bool_]
+Counts = NDArray[np.int64]
