@@ -7,6 +7,7 @@
     │   ├── ShapeError              an array has the wrong shape
     │   └── NotEnoughHistoryError   too few periods for what was asked
     ├── ConvergenceError            an optimiser did not reach a solution    (exit code 3)
+    ├── SourceError                 a source did not answer as it should     (exit code 4)
     └── GateError                   a finished backtest failed acceptance    (exit code 1)
 
 A message says what must hold, what was found, and what to do about it.
@@ -31,6 +32,23 @@ class NotEnoughHistoryError(InputError):
 
 class ConvergenceError(ForemarginError):
     """An optimiser did not reach a solution."""
+
+
+class SourceError(ForemarginError):
+    """A source on the network did not answer as it should.
+
+    Attributes
+    ----------
+    status : int or None
+        HTTP status of the answer that was no success; None if there was none.
+    damaged : bool
+        Whether an answer came and its content was wrong: not whole, or not in the known form.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.damaged = damaged
 
 
 class GateError(ForemarginError):

@@ -10,10 +10,15 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from ..errors import ConvergenceError, ForemarginError, GateError, InputError
+from ..errors import ConvergenceError, ForemarginError, GateError, InputError, SourceError
 from . import backtest, data, evaluate
 
-EXIT_CODE: dict[type[ForemarginError], int] = {GateError: 1, InputError: 2, ConvergenceError: 3}
+EXIT_CODE: dict[type[ForemarginError], int] = {
+    GateError: 1,
+    InputError: 2,
+    ConvergenceError: 3,
+    SourceError: 4,
+}
 """Exit codes by kind of error, for pipelines."""
 
 _INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
@@ -64,7 +69,7 @@ def root(
     """Margin that is set before the market moves.
 
     Exit codes: 0 done, 1 an acceptance rule failed, 2 the input is wrong, 3 an optimiser found no
-    solution, 130 interrupted.
+    solution, 4 a source on the network did not answer as it should, 130 interrupted.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr)
     # A polite kill ends the run as Ctrl-C does, so that it can still be marked.
