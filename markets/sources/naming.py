@@ -2,20 +2,16 @@
 
 import re
 
-from ..fetching import FetchRequest
 
-
-def file_name(instrument: str) -> str:
+def file_name(instrument: str, dataset: str, interval: str | None = None) -> str:
     """Return the name of an instrument's Parquet file; what a file system may refuse becomes -.
+
+    All files lie in one folder: the reader puts the folder before names that two of them share.
 
     Examples
     --------
-    >>> file_name("kraken:BTC/USD")
-    'kraken-BTC-USD.parquet'
+    >>> file_name("kraken:BTC/USD", "bars", "1h")
+    'kraken-BTC-USD_bars_1h.parquet'
     """
-    return re.sub(r"[^\w.-]+", "-", instrument).strip("-.") + ".parquet"
-
-
-def folder_name(request: FetchRequest) -> str:
-    """Return the name of the folder of a data set, bars of each length apart."""
-    return request.dataset if request.interval is None else f"{request.dataset}-{request.interval}"
+    stem = "_".join(part for part in (instrument, dataset, interval) if part)
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") + ".parquet"

@@ -8,6 +8,7 @@ from typing import Protocol
 import pandas as pd
 
 from ..findings import Finding
+from ..listings import Listing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,12 +26,15 @@ class RawTable:
         the file from 0; None if nothing could be read, and then `findings` says why.
     findings : tuple of Finding
         What was found while reading.
+    listing : Listing or None
+        What the instrument is, where the source knows.
     """
 
     instrument: str
     origin: str
     frame: pd.DataFrame | None
     findings: tuple[Finding, ...] = ()
+    listing: Listing | None = None
 
 
 class Source(Protocol):

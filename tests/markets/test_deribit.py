@@ -523,12 +523,12 @@ def test_every_history_becomes_a_canonical_file(server, client, tmp_path):
     give(server, "get_volatility_index_data", dvol_pages)
     wanted = request("volatility-index", "BTCUSDT=BTC", "1h")
     report = fetcher.fetch(wanted, folder=tmp_path, client=client)
-    frame = pd.read_parquet(tmp_path / "volatility-index-1h" / "BTCUSDT.parquet")
+    frame = pd.read_parquet(tmp_path / "BTCUSDT_volatility-index_1h.parquet")
     assert list(frame) == ["time", "known_at", "implied_vol", "instrument"]
     assert report.rows == len(frame) == 5
     give(server, "get_tradingview_chart_data", chart)
     report = fetcher.fetch(request("bars", "BTC-PERPETUAL", "1h"), folder=tmp_path, client=client)
-    assert report.files[0].path == tmp_path / "bars-1h" / "BTC-PERPETUAL.parquet"
+    assert report.files[0].path == tmp_path / "BTC-PERPETUAL_bars_1h.parquet"
 
 
 def test_a_chain_is_kept_beside_the_volatility_that_is_read_off_it(chain, server, client, tmp_path):
@@ -536,7 +536,7 @@ def test_a_chain_is_kept_beside_the_volatility_that_is_read_off_it(chain, server
     report = fetcher.fetch(request("option-chain", "BTC"), folder=tmp_path, client=client)
     frame = pd.read_parquet(report.files[0].path)
     assert frame["implied_vol"].tolist() == [chain.atm_implied_vol(30.0)]
-    kept = tmp_path / "option-chain" / ".chains" / "BTC" / "20240101T095959Z.parquet"
+    kept = tmp_path / ".chains" / "BTC" / "20240101T095959Z.parquet"
     pd.testing.assert_frame_equal(OptionChain.from_file(kept).frame(), chain.frame())
 
 

@@ -594,7 +594,7 @@ def test_fetching_writes_canonical_files(server, open_local, client, tmp_path):
     fetcher = ExchangeFetcher(open=open_local)
     wanted = request("bars", f"BTCUSDT=binanceusdm:{BTC}", interval="1h")
     report = fetcher.fetch(wanted, folder=tmp_path, client=client)
-    assert report.files[0].path == tmp_path / "bars-1h" / "BTCUSDT.parquet"
+    assert report.files[0].path == tmp_path / "BTCUSDT_bars_1h.parquet"
     listing = report.files[0].listing
     assert listing is not None
     assert (listing.kind, listing.underlying) == (Kind.PERPETUAL, "BTC")
@@ -602,7 +602,7 @@ def test_fetching_writes_canonical_files(server, open_local, client, tmp_path):
     assert report.findings == ()
     wanted = request("order-book", f"binanceusdm:{BTC}")
     report = fetcher.fetch(wanted, folder=tmp_path, client=client)
-    assert report.files[0].path.name == "binanceusdm-BTC-USDT-USDT.parquet"
+    assert report.files[0].path.name == "binanceusdm-BTC-USDT-USDT_order-book.parquet"
     frame = pd.read_parquet(report.files[0].path)
     assert frame["instrument"].tolist() == [f"binanceusdm:{BTC}"]
 

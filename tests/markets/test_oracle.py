@@ -225,7 +225,7 @@ def test_fetching_pyth_writes_an_observation_file(server, client, tmp_path):
     )
     report = PythFetcher(url=server.url).fetch(request, folder=tmp_path, client=client)
     frame = pd.read_parquet(report.files[0].path)
-    assert report.files[0].path == tmp_path / "prices-1min" / "BTCUSDT.parquet"
+    assert report.files[0].path == tmp_path / "BTCUSDT_prices_1min.parquet"
     expected = ["time", "known_at", "instrument", "oracle_price", "oracle_confidence"]
     assert list(frame) == expected
     assert len(frame) == 3

@@ -16,7 +16,7 @@ from ...fetching import (
     write_canonical,
 )
 from ...findings import Finding, Severity
-from ..naming import file_name, folder_name
+from ..naming import file_name
 from .api import DERIBIT, DeribitApi
 from .option_chain import OptionChain
 from .series import (
@@ -137,9 +137,9 @@ class DeribitFetcher:
         for text in request.symbols:
             name, _, symbol = text.rpartition("=")
             name = name or symbol
-            path = folder / folder_name(request) / file_name(name)
+            path = folder / file_name(name, request.dataset, request.interval)
             if request.dataset == "option-chain":
-                frame = _chain_row(option_chain(api, symbol), path.parent / _CHAINS / path.stem)
+                frame = _chain_row(option_chain(api, symbol), folder / _CHAINS / name)
             else:
                 frame = _READERS[request.dataset](api, symbol, request)
             if frame.empty:

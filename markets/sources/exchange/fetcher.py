@@ -12,7 +12,7 @@ from ...download import Client
 from ...fetching import Capability, FetchedFile, FetchReport, FetchRequest, write_canonical
 from ...findings import Finding, Severity
 from ...listings import Kind, Listing
-from ..naming import file_name, folder_name
+from ..naming import file_name
 from .calls import Exchange, open_exchange
 from .capabilities import capabilities_of, every_dataset
 from .histories import bars, funding_history, open_interest_history
@@ -104,7 +104,7 @@ class ExchangeFetcher:
             frame = _READERS[request.dataset](exchange, one.symbol, request)
             findings += _findings(frame, one, exchange, request)
             if not frame.empty:
-                path = folder / folder_name(request) / file_name(one.instrument)
+                path = folder / file_name(one.instrument, request.dataset, request.interval)
                 listing = _listing(exchange.market(one.symbol), one)
                 rows = frame.assign(instrument=one.instrument)
                 files.append(
@@ -140,7 +140,7 @@ def _listing(market: Mapping[str, Any], one: _Symbol) -> Listing:
 def _findings(
     frame: pd.DataFrame, one: _Symbol, exchange: Exchange, request: FetchRequest
 ) -> list[Finding]:
-    def finding(check: str, detail: str, severity: Severity = Severity.WARNING) -> Finding:
+    def finding(*, check: str, detail: str, severity: Severity = Severity.WARNING) -> Finding:
         return Finding(
             check=check,
             severity=severity,
@@ -153,13 +153,13 @@ def _findings(
 
     if frame.empty:
         reason = "the exchange has nothing in that range; ask for a later one"
-        return [finding("nothing-there", reason, Severity.ERROR)]
+        return [finding(check="nothing-there", detail=reason, severity=Severity.ERROR)]
     found = []
     first = pd.Timestamp(pd.DatetimeIndex(frame.iloc[:, 0])[0])
     if request.dataset in _HISTORIES and first - request.start > _LATE:
         reason = f"the exchange has nothing before {first}; the range before that stays empty"
-        found.append(finding("late-start", reason))
+        found.append(finding(check="late-start", detail=reason))
     if request.dataset == "bars" and "volume" not in frame:
         reason = "ccxt does not say for sure in which unit volume is counted; it is left out"
-        found.append(finding("volume-unit-unknown", reason))
+        found.append(finding(check="volume-unit-unknown", detail=reason))
     return found

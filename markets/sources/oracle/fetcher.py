@@ -8,7 +8,7 @@ import pandas as pd
 from ....errors import InputError
 from ...download import Client
 from ...fetching import Capability, FetchReport, FetchRequest, offered, write_canonical
-from ..naming import file_name, folder_name
+from ..naming import file_name
 from .feed import Promise
 from .pyth import HERMES, PythFeed, fetch_pyth
 
@@ -73,7 +73,7 @@ class PythFetcher:
                 "known_at": pd.to_datetime(seen.known_at, utc=True),
                 "instrument": feed.instrument,
             }
-            path = folder / folder_name(request) / file_name(feed.instrument)
+            path = folder / file_name(feed.instrument, request.dataset, request.interval)
             frame = pd.DataFrame(stamps | dict(seen.values))
             files.append(write_canonical(frame, path, instrument=feed.instrument))
         findings = tuple(finding for feed in fetched for finding in feed.findings)
