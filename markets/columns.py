@@ -11,6 +11,12 @@ TIME_COLUMNS = ("open_time", "close_time")
 OHLC_COLUMNS = ("open", "high", "low", "close")
 """Prices of a bar, quote currency; `close` is needed, the others come together or not at all."""
 
+REALIZED_COLUMNS = (
+    *("realized_variance", "bipower_variance", "semivariance_negative"),
+    *("semivariance_positive", "median_variance", "realized_kernel", "realized_quarticity"),
+)
+"""Measures that somebody else made from finer bars, decimal squared, the last to the fourth."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -50,7 +56,13 @@ COLUMNS: Mapping[str, Column] = {
     "spread_bps": Column(field="spread_bps", rule=Rule.LAST, non_negative=True),
     "funding_rate": Column(field="funding_rate", rule=Rule.SUM_OF_KNOWN),
     "open_interest": Column(field="open_interest", rule=Rule.LAST, non_negative=True),
+    "open_interest_value": Column(field="open_interest_value", rule=Rule.LAST, non_negative=True),
+    "liquidation_long": Column(field="liquidation_long", rule=Rule.SUM_OF_KNOWN, non_negative=True),
+    "liquidation_short": Column(
+        field="liquidation_short", rule=Rule.SUM_OF_KNOWN, non_negative=True
+    ),
     "implied_vol": Column(field="implied_vol", rule=Rule.LAST, non_negative=True),
+    **{name: Column(field=name, rule=Rule.SUM, non_negative=True) for name in REALIZED_COLUMNS},
 }
 """Every numeric column that becomes a panel field."""
 

@@ -7,47 +7,70 @@ import pandas as pd
 from ..errors import InputError
 from .aggregation import aggregate, parse_period
 from .bars import CheckedTable, check_table
+from .columns import REALIZED_COLUMNS
 from .findings import Finding, Severity, findings_frame, most_severe_first
+from .listings import Kind, Listing
+from .observations import Observations
 from .rules import span
-from .sources import Targets, read_tables, targets_of
+from .sources import RawTable, Targets, read_tables, targets_of
+from .timelines import Timeline, coverage_of, timeline_of_bars, timeline_of_values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InstrumentReport:
-    """What a source holds of one instrument.
+    """What one table of a source holds: bars of an instrument, or observations.
 
     Attributes
     ----------
     instrument, origin : str
-        Whose bars, and where they come from.
+        Whose values, and where they come from; the names of the series for the market as a whole.
+    form : str
+        ``bars``, ``realised measures``, ``observations``, ``market series`` or ``unreadable``.
+    listing : Listing
+        What the instrument is, as far as the source says.
     n_bars : int
         Rows; 0 if the file cannot be read.
     first, last : pandas.Timestamp or None
-        Start of the first and end of the last bar, UTC; None where times cannot be read.
+        Start of the first and end of the last bar, or time of the first and the last value, UTC;
+        None where times cannot be read.
     bar_length : pandas.Timedelta or None
-        Most common step between bars.
+        Most common step between bars, median step between values.
+    coverage : float
+        Rows as a share of those that would leave no hole, in [0, 1]; NaN if unknown. Weekends of
+        a market that has them are no holes, holidays are.
     n_periods : int or None
         Periods with bars; None if no period was asked for or an error stands in the way.
     columns : tuple of str
-        Columns of the file that a bar file may have.
+        Columns that were read.
     findings : tuple of Finding
         Everything the checks found, errors included.
+    timeline : Timeline or None
+        Every row with its state, for drawing; None where nothing could be read.
     """
 
     instrument: str
     origin: str
+    form: str
+    listing: Listing
     n_bars: int
     first: pd.Timestamp | None
     last: pd.Timestamp | None
     bar_length: pd.Timedelta | None
+    coverage: float
     n_periods: int | None
     columns: tuple[str, ...]
     findings: tuple[Finding, ...]
+    timeline: Timeline | None
 
     @property
     def bar_length_text(self) -> str:
         """Bar length as a period is written, for example ``1h``; empty if unknown."""
         return "" if self.bar_length is None else span(self.bar_length.value)
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of instrument it is, as far as the source says."""
+        return self.listing.kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +105,8 @@ class SourceReport:
 
     def frame(self) -> pd.DataFrame:
         """Return a table: one row per instrument, times in UTC, lengths as timedeltas."""
-        names = ["instrument", "first", "last", "n_bars", "bar_length", "n_periods", "columns"]
+        names = ["instrument", "form", "kind", "first", "last", "n_bars", "bar_length"]
+        names += ["coverage", "n_periods", "columns"]
         rows = [[getattr(one, name) for name in names] for one in self.instruments]
         return pd.DataFrame(rows, columns=names)
 
@@ -115,27 +139,70 @@ def inspect_source(
     [5031, 5031, 8611]
     """
     length = None if period is None else parse_period(period)
-    tables = [check_table(table) for table in read_tables(paths_or_source)]
     return SourceReport(
         source=", ".join(str(target) for target in targets_of(paths_or_source)),
-        instruments=tuple(_report(table, length) for table in tables),
+        instruments=tuple(_report(table, length) for table in read_tables(paths_or_source)),
     )
 
 
-def _report(checked: CheckedTable, period: int | None) -> InstrumentReport:
+def _report(table: RawTable | Observations, period: int | None) -> InstrumentReport:
+    if isinstance(table, Observations):
+        return _report_of_values(table)
+    return _report_of_bars(check_table(table), period)
+
+
+def _report_of_bars(checked: CheckedTable, period: int | None) -> InstrumentReport:
     n_periods, more = _in_periods(checked, period)
-    frame = checked.table.frame
+    table, bars = checked.table, checked.bars
+    columns = () if table.frame is None else tuple(map(str, table.frame.columns))
+    findings = (*checked.findings, *more)
+    timeline = None if bars is None else timeline_of_bars(bars, findings)
     return InstrumentReport(
-        instrument=checked.table.instrument,
-        origin=checked.table.origin,
-        n_bars=0 if frame is None else len(frame),
+        instrument=table.instrument,
+        origin=table.origin,
+        form=_form_of(table, columns),
+        listing=table.listing or Listing.unknown(table.instrument),
+        n_bars=0 if table.frame is None else len(table.frame),
         first=checked.first,
         last=checked.last,
         bar_length=checked.bar_length,
+        coverage=coverage_of(timeline),
         n_periods=n_periods,
-        columns=() if frame is None else tuple(map(str, frame.columns)),
-        findings=(*checked.findings, *more),
+        columns=columns,
+        findings=findings,
+        timeline=timeline,
     )
+
+
+def _form_of(table: RawTable, columns: tuple[str, ...]) -> str:
+    if table.frame is None:
+        return "unreadable"
+    return "realised measures" if {*columns} & {*REALIZED_COLUMNS} else "bars"
+
+
+def _report_of_values(table: Observations) -> InstrumentReport:
+    names = tuple(table.values)
+    label = ", ".join(names) if table.instrument is None else table.instrument
+    timeline = timeline_of_values(table)
+    return InstrumentReport(
+        instrument=label,
+        origin=table.origin,
+        form="market series" if table.instrument is None else "observations",
+        listing=Listing.unknown(label),
+        n_bars=len(table.time),
+        first=_stamp(table.time[0]) if len(table.time) else None,
+        last=_stamp(table.time[-1]) if len(table.time) else None,
+        bar_length=pd.Timedelta(timeline.length, unit="ns") if timeline else None,
+        coverage=coverage_of(timeline),
+        n_periods=None,
+        columns=names,
+        findings=table.findings,
+        timeline=timeline,
+    )
+
+
+def _stamp(time: int) -> pd.Timestamp:
+    return pd.Timestamp(int(time), tz="UTC")
 
 
 def _in_periods(

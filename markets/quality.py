@@ -1,5 +1,6 @@
 """Quality checks of bar tables: pandera schemas whose failure cases become findings."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,27 @@ from .calendars import trades_every_day
 from .columns import TIME_COLUMNS, UNKNOWN_COLUMNS
 from .findings import Finding, Severity
 from .parsing import DAY_NS, bar_starts, distinct, nanoseconds, time_column_of, to_numbers, to_utc
+from .price_checks import bad_ticks, carried_prices, final_collapse, scale_jumps, stale_prices
 from .rules import finding_of, plural, some_of, stamp
 from .schemas import MISSING_COLUMN, bar_schema, failures, is_unknown_volume, raw_schema
+from .series import Series, series_of
+from .time_checks import mixed_lengths, shifted_clock, times_to_come
+from .value_checks import constant_columns, crossed_quotes, volume_jumps
+
+SERIES_CHECKS: tuple[Callable[[Series], Iterator[Finding]], ...] = (
+    bad_ticks,
+    scale_jumps,
+    stale_prices,
+    carried_prices,
+    final_collapse,
+    shifted_clock,
+    mixed_lengths,
+    times_to_come,
+    volume_jumps,
+    constant_columns,
+    crossed_quotes,
+)
+"""Checks of what no single bar can show; a new one is a function and a line here."""
 
 # Between bars of a market that closes, only a hole longer than this is called a gap: shorter ones
 # are nights, weekends and holidays.
@@ -70,7 +90,11 @@ def examine(frame: pd.DataFrame, *, instrument: str, origin: str) -> Examination
     raw = _raw_findings(frame, instrument=instrument, origin=origin)
     if frame.empty and not raw:
         detail = f"{origin}: a bar file must have rows, found none; write it again"
-        raw = [_finding("empty-file", Severity.ERROR, instrument, detail)]
+        raw = [
+            _finding(
+                check="empty-file", severity=Severity.ERROR, instrument=instrument, detail=detail
+            )
+        ]
     if any(finding.check in _FATAL for finding in raw):
         return Examination(frame=None, bar_length=None, findings=tuple(raw))
     bars, length = _parse(frame)
@@ -80,10 +104,12 @@ def examine(frame: pd.DataFrame, *, instrument: str, origin: str) -> Examination
     ]
     if length:
         found += _gap_findings(bars, length, instrument=instrument, origin=origin)
+        found += _series_findings(bars, length, instrument=instrument, origin=origin)
     if raw:  # a text cell reads as NaN, which would be listed a second time as a warning
         found = [finding for finding in found if finding.severity is Severity.ERROR]
     bar_length = pd.Timedelta(length, unit="ns") if length else None
-    return Examination(frame=bars, bar_length=bar_length, findings=(*raw, *found))
+    _blank_crossed(bars)
+    return Examination(frame=bars, bar_length=bar_length, findings=(*raw, *_without_repeats(found)))
 
 
 _FATAL = frozenset({"empty-file", "missing-column", "naive-time", "unparsable-time"})
@@ -107,7 +133,14 @@ def _raw_findings(frame: pd.DataFrame, *, instrument: str, origin: str) -> list[
                 f"{origin}: a bar file must have the column {_needed(failure.column)}, "
                 f"found {some_of(names)}; add or rename it"
             )
-            findings.append(_finding(MISSING_COLUMN, Severity.ERROR, instrument, detail))
+            findings.append(
+                _finding(
+                    check=MISSING_COLUMN,
+                    severity=Severity.ERROR,
+                    instrument=instrument,
+                    detail=detail,
+                )
+            )
             continue
         finding = finding_of(
             failure,
@@ -143,17 +176,55 @@ def _table_findings(bars: pd.DataFrame, *, instrument: str, origin: str) -> list
     if bars["time"].min() == bars["time"].max():
         detail = f"{origin}: a bar file must have two bars to show the bar length, found one"
         findings.append(
-            _finding("single-bar", Severity.ERROR, instrument, f"{detail}; add more history")
+            _finding(
+                check="single-bar",
+                severity=Severity.ERROR,
+                instrument=instrument,
+                detail=f"{detail}; add more history",
+            )
         )
     if bars["close"].isna().all():
         detail = f"{origin}: column 'close' must have values, found none; write the file again"
-        findings.append(_finding("no-price", Severity.ERROR, instrument, detail))
+        findings.append(
+            _finding(
+                check="no-price", severity=Severity.ERROR, instrument=instrument, detail=detail
+            )
+        )
     if "volume" in bars and is_unknown_volume(bars["volume"]):
         detail = f"{origin}: column 'volume' is zero in every bar; volume counts as unknown"
         findings.append(
-            _finding("volume-unknown", Severity.WARNING, instrument, detail, count=len(bars))
+            _finding(
+                check="volume-unknown",
+                severity=Severity.WARNING,
+                instrument=instrument,
+                detail=detail,
+                count=len(bars),
+            )
         )
     return findings
+
+
+def _series_findings(
+    bars: pd.DataFrame, length: int, *, instrument: str, origin: str
+) -> list[Finding]:
+    series = series_of(bars, length, instrument=instrument, origin=origin)
+    if not len(series.close):
+        return []
+    return [finding for check in SERIES_CHECKS for finding in check(series)]
+
+
+def _without_repeats(findings: list[Finding]) -> list[Finding]:
+    """Leave out bars without volume where every one of them is listed as a flat bar."""
+    flat = {finding.count for finding in findings if finding.check == "flat-bars"}
+    return [f for f in findings if not (f.check == "zero-volume" and f.count in flat)]
+
+
+def _blank_crossed(bars: pd.DataFrame) -> None:
+    """Set quotes that the findings call unknown to NaN, in place."""
+    if {"bid", "ask"} <= set(bars.columns):
+        crossed = bars["bid"] > bars["ask"]
+        quotes = [name for name in ("bid", "ask", "spread_bps") if name in bars]
+        bars.loc[crossed, quotes] = np.nan
 
 
 def _gap_findings(
@@ -168,7 +239,8 @@ def _gap_findings(
     every_day = trades_every_day(times[bars["close"].notna().to_numpy()])
     starts = distinct(times)
     steps = np.diff(starts)
-    holes = np.flatnonzero(steps > (length if every_day else max(length, _LONGEST_HOLIDAY_NS)))
+    longest = max(length, _LONGEST_HOLIDAY_NS)
+    holes = np.flatnonzero(steps >= 2 * length if every_day else steps > longest)
     if not len(holes):
         return []
     n_missing = int((steps[holes] // length - 1).sum()) if every_day else len(holes)
@@ -193,7 +265,7 @@ def _gap_findings(
 
 
 def _finding(
-    check: str, severity: Severity, instrument: str, detail: str, *, count: int = 1
+    *, check: str, severity: Severity, instrument: str, detail: str, count: int = 1
 ) -> Finding:
     return Finding(
         check=check, severity=severity, instrument=instrument, count=count, detail=detail
