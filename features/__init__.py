@@ -1,5 +1,13 @@
 """What was knowable: variance measures, causal features, forward targets."""
 
+from .audit import (
+    LeakReport,
+    LeakTest,
+    LeakVerdict,
+    ModelVerdict,
+    audit_lookahead,
+    audit_pipeline,
+)
 from .feature import Feature
 from .features import (
     ALL_FEATURES,
@@ -12,11 +20,18 @@ from .features import (
 from .history import History, build_history
 from .measures import Measures, Memory
 from .own_time import OwnTime, own_times
-from .ranges import garman_klass_variance, overnight_variance, parkinson_variance
+from .ranges import (
+    garman_klass_variance,
+    overnight_variance,
+    parkinson_variance,
+    rogers_satchell_variance,
+    yang_zhang_variance,
+)
 from .standardise import Standardiser, fit_standardiser
 from .stream import FeatureStream
 from .targets import Targets, build_targets
 from .variance import best_variance, panel_variance, range_variance, variance_measure
+from .whole_day import whole_day_variance
 
 __all__ = [
     "ALL_FEATURES",
@@ -26,11 +41,17 @@ __all__ = [
     "FeatureStream",
     "Features",
     "History",
+    "LeakReport",
+    "LeakTest",
+    "LeakVerdict",
     "Measures",
     "Memory",
+    "ModelVerdict",
     "OwnTime",
     "Standardiser",
     "Targets",
+    "audit_lookahead",
+    "audit_pipeline",
     "best_variance",
     "build_features",
     "build_history",
@@ -43,5 +64,8 @@ __all__ = [
     "panel_variance",
     "parkinson_variance",
     "range_variance",
+    "rogers_satchell_variance",
     "variance_measure",
+    "whole_day_variance",
+    "yang_zhang_variance",
 ]

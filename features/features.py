@@ -14,10 +14,17 @@ from .feature import Feature
 from .har import HAR_FEATURES
 from .implied import IMPLIED_FEATURES
 from .leverage import LEVERAGE_FEATURES
-from .liquidity import LIQUIDITY_FEATURES
+from .liquidity import (
+    BOOK_FEATURES,
+    CROWDING_FEATURES,
+    LIQUIDITY_FEATURES,
+    SPREAD_FEATURES,
+)
 from .market import MARKET_FEATURES
 from .measures import Measures
+from .regimes import REGIME_FEATURES
 from .season import SEASON_FEATURES
+from .state import STATE_FEATURES
 
 CORE_FEATURES: tuple[Feature, ...] = (
     *HAR_FEATURES,
@@ -31,6 +38,11 @@ CORE_FEATURES: tuple[Feature, ...] = (
 
 FEATURE_SETS: Mapping[str, tuple[Feature, ...]] = {
     "core": CORE_FEATURES,
+    "spreads": SPREAD_FEATURES,
+    "books": BOOK_FEATURES,
+    "crowding": CROWDING_FEATURES,
+    "state": STATE_FEATURES,
+    "regimes": REGIME_FEATURES,
 }
 """Features by what they are about; an experiment names sets, or single features."""
 

@@ -1,7 +1,7 @@
 """From bars of any length to periods: one row per period, all vectorised."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .bars import Bars
 from .columns import COLUMNS
-from .fields import Rule
 from .findings import Finding
 from .parsing import DAY_NS
 from .period_findings import (
@@ -20,7 +19,13 @@ from .period_findings import (
     partial_periods,
     short_periods,
 )
-from .realized import realized_measures
+from .realized import (
+    intraday_measures,
+    market_covariation,
+    overnight_return,
+    session_returns,
+)
+from .reduction import reduce_by
 from .rules import span
 
 
@@ -100,7 +105,8 @@ def aggregate(bars: Bars, *, period: int) -> Periods:
     counts = np.diff(heads, append=len(bucket))
     traded = ~_without_volume(bars, heads)
     keep = _whole(bars, bucket[heads] * period, period)
-    live = np.repeat(traded, counts)
+    # Most instruments are never halted: a slice then spares a copy of every column.
+    live = slice(None) if traded.all() else np.repeat(traded, counts)
     reduced = _reduce(bars, live=live, heads=_heads(bucket[live]), intraday=bars.length < period)
     values = {name: _spread(column, traded)[keep] for name, column in reduced.items()}
     start = bucket[heads] * period
@@ -117,9 +123,33 @@ def aggregate(bars: Bars, *, period: int) -> Periods:
         start=start[keep],
         traded=traded[keep],
         every_day=bars.every_day,
-        values={**values, "log_return": _log_return(close)},
+        values={**values, "log_return": log_return_of(close)},
         findings=findings,
     )
+
+
+def with_covariation(
+    periods: Sequence[Periods], bars: Sequence[Bars], *, period: int
+) -> tuple[Periods, ...]:
+    """Add to each instrument its beta and correlation to the mean of the others.
+
+    Unchanged where fewer than two instruments have bars inside the period. Arguments are the
+    periods and the bars of the same instruments in the same order, and the length of a period in
+    nanoseconds.
+    """
+    found = market_covariation(bars, period=period)
+    if not found:
+        return tuple(periods)
+    return tuple(
+        replace(one, values={**one.values, **_when_traded(one, to_market.fields(one.start))})
+        for one, to_market in zip(periods, found, strict=True)
+    )
+
+
+def _when_traded(
+    one: Periods, values: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    return {name: np.where(one.traded, column, np.nan) for name, column in values.items()}
 
 
 def _require_multiple(bars: Bars, period: int) -> None:
@@ -152,51 +182,26 @@ def _whole(bars: Bars, start: NDArray[np.int64], period: int) -> NDArray[np.bool
 
 
 def _reduce(
-    bars: Bars, *, live: NDArray[np.bool_], heads: NDArray[np.int64], intraday: bool
+    bars: Bars, *, live: NDArray[np.bool_] | slice, heads: NDArray[np.int64], intraday: bool
 ) -> dict[str, NDArray[np.float64]]:
     """Reduce the bars of the periods that traded, one value per such period."""
     columns = {name: values[live] for name, values in bars.columns.items()}
     if "quote_asset_volume" not in columns and "volume" in columns:
         columns["quote_asset_volume"] = columns["close"] * columns["volume"]
     reduced = {
-        COLUMNS[name].field: _apply(COLUMNS[name].rule, values, heads)
+        COLUMNS[name].field: reduce_by(COLUMNS[name].rule, values, heads)
         for name, values in columns.items()
     }
     reduced["bar_count"] = np.diff(heads, append=len(columns["close"])).astype(np.float64)
     if intraday:
-        reduced |= realized_measures(_bar_returns(columns), heads)
+        returns = _bar_returns(columns)
+        start = bars.start[live]
+        after_gap = np.diff(start, prepend=start[:1]) > bars.length
+        session = session_returns(returns, columns, after_gap=after_gap)
+        reduced |= intraday_measures(returns, heads, session_return=session, bar_length=bars.length)
+    if intraday or "open" in columns:
+        reduced["overnight_return"] = overnight_return(columns, heads)
     return reduced
-
-
-def _apply(
-    rule: Rule, values: NDArray[np.float64], heads: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    match rule:
-        case Rule.FIRST:
-            return values[heads]
-        case Rule.HIGHEST:
-            return np.maximum.reduceat(values, heads)
-        case Rule.LOWEST:
-            return np.minimum.reduceat(values, heads)
-        case Rule.LAST:
-            return _last_known(values, heads)
-        case Rule.SUM:
-            return np.add.reduceat(values, heads)
-        case Rule.SUM_OF_KNOWN:
-            known = np.isfinite(values)
-            total = np.add.reduceat(np.where(known, values, 0.0), heads)
-            return np.where(np.logical_or.reduceat(known, heads), total, np.nan)
-        case Rule.MEAN:
-            known = np.isfinite(values)
-            count = np.add.reduceat(known.astype(np.float64), heads)
-            total = np.add.reduceat(np.where(known, values, 0.0), heads)
-            return total / np.where(count > 0.0, count, np.nan)
-
-
-def _last_known(values: NDArray[np.float64], heads: NDArray[np.int64]) -> NDArray[np.float64]:
-    position = np.where(np.isfinite(values), np.arange(len(values)), -1)
-    last = np.maximum.reduceat(position, heads)
-    return np.where(last >= 0, values[last], np.nan)
 
 
 def _bar_returns(columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -212,7 +217,7 @@ def _spread(values: NDArray[np.float64], traded: NDArray[np.bool_]) -> NDArray[n
     return out
 
 
-def _log_return(close: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_return_of(close: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return log returns from the close before, over any gap; NaN at the first price."""
     out = np.full(len(close), np.nan)
     present = np.flatnonzero(np.isfinite(close))

@@ -107,14 +107,22 @@ class Client:
 
         def ask() -> Any:
             with self._answer(url, params=params) as response:
-                try:
-                    return response.json()
-                except requests.JSONDecodeError as error:
-                    raise SourceError(
-                        f"{response.url}: the answer must be JSON, was {_shown(response)}; "
-                        "check the address, or try again later",
-                        damaged=True,
-                    ) from error
+                return _json(response)
+
+        return self._persist(url, ask)
+
+    def post_json(self, url: str, body: Any) -> Any:
+        """Send a body as JSON, for questions that change nothing, and return the answer's JSON.
+
+        Raises
+        ------
+        SourceError
+            If the server refuses, still fails at the last try, or answers with anything else.
+        """
+
+        def ask() -> Any:
+            with self._answer(url, body=body) as response:
+                return _json(response)
 
         return self._persist(url, ask)
 
@@ -199,13 +207,16 @@ class Client:
         *,
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
+        body: Any = None,
         stream: bool = False,
     ) -> Iterator[requests.Response]:
         """Yield a good answer; failures while it is read are told apart as well."""
         try:
-            with self._session.get(
+            with self._session.request(
+                "GET" if body is None else "POST",
                 url,
                 params=dict(params or {}),
+                json=body,
                 headers=dict(headers or {}),
                 timeout=self.timeout_s,
                 stream=stream,
@@ -221,6 +232,17 @@ class Client:
                 f"{url}: the address must be one that can be asked, and asking failed "
                 f"({_reason(error)}); check its spelling"
             ) from error
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except requests.JSONDecodeError as error:
+        raise SourceError(
+            f"{response.url}: the answer must be JSON, was {_shown(response)}; "
+            "check the address, or try again later",
+            damaged=True,
+        ) from error
 
 
 def _require_good(response: requests.Response) -> None:

@@ -68,6 +68,38 @@ FIELDS: Mapping[str, Field] = {
         meaning="fourth-moment measure of the noise in realized_variance, decimal^4",
         rule=Rule.SUM,
     ),
+    "session_variance": Field(
+        meaning="realized_variance without nights and halts: the bar after one counts from its "
+        "open, decimal squared",
+        rule=Rule.SUM,
+    ),
+    "median_variance": Field(
+        meaning="jump-robust variance from medians of three neighbouring returns, decimal squared",
+        rule=Rule.SUM,
+    ),
+    "subsampled_variance": Field(
+        meaning="variance on a grid of five minutes (of one bar, if that is longer), averaged "
+        "over its starting points, decimal squared",
+        rule=Rule.SUM,
+    ),
+    "realized_kernel": Field(
+        meaning="variance with the noise of bars below five minutes taken out by a Parzen kernel, "
+        "decimal squared",
+        rule=Rule.SUM,
+    ),
+    "jump_statistic": Field(
+        meaning="ratio test for jumps inside the period, standard normal without them, one-sided"
+    ),
+    "overnight_return": Field(
+        meaning="log return from the last close before the period to its first open, decimal",
+        rule=Rule.FIRST,
+    ),
+    "realized_beta": Field(
+        meaning="beta of bar returns to the mean of the other instruments, dimensionless"
+    ),
+    "realized_correlation": Field(
+        meaning="correlation of bar returns with the mean of the other instruments, -1 to 1"
+    ),
     "bid": Field(meaning="last best bid of the period, quote currency"),
     "ask": Field(meaning="last best ask of the period, quote currency"),
     "spread_bps": Field(meaning="last quoted spread of the period, basis points of mid"),
@@ -81,7 +113,16 @@ FIELDS: Mapping[str, Field] = {
     "index_price": Field(
         meaning="last price of the index that the instrument follows, quote currency"
     ),
+    "premium_index": Field(
+        meaning="last premium of the perpetual over its index, decimal; may be negative"
+    ),
     "long_short_ratio": Field(meaning="last ratio of long to short accounts, dimensionless"),
+    "long_short_ratio_top_accounts": Field(
+        meaning="last ratio of long to short accounts among the largest traders, dimensionless"
+    ),
+    "long_short_ratio_top_positions": Field(
+        meaning="last ratio of long to short positions of the largest traders, dimensionless"
+    ),
     "taker_long_short_ratio": Field(
         meaning="last ratio of taker buy to taker sell volume, dimensionless"
     ),
@@ -90,6 +131,11 @@ FIELDS: Mapping[str, Field] = {
     ),
     "liquidation_short": Field(
         meaning="value of liquidated short positions, quote currency", rule=Rule.SUM_OF_KNOWN
+    ),
+    "liquidation_value": Field(
+        meaning="value of all liquidated positions, quote currency; for sources that do not tell "
+        "longs from shorts",
+        rule=Rule.SUM_OF_KNOWN,
     ),
     "oracle_price": Field(meaning="last price of the oracle, quote currency"),
     "oracle_confidence": Field(

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .aggregation import Periods, aggregate
+from .aggregation import Periods, aggregate, with_covariation
 from .bars import Bars
 from .columns import COLUMNS
 from .panel import Missing, Panel
@@ -166,7 +166,7 @@ class LivePanel:
         until = now.floor(self.period)
         if until <= self._closed:
             return self._history.rows(0, 0)
-        pieces = {name: self._close_one(name, until) for name in self.instruments}
+        pieces = self._pieces(until)
         starts = self._starts(pieces, until)
         self._closed = until
         rows = self._assemble(starts, pieces)
@@ -189,8 +189,18 @@ class LivePanel:
                 f"{self._closed}, found {times.min()}; a closed period is not rewritten"
             )
 
-    def _close_one(self, name: str, until: pd.Timestamp) -> Periods | None:
-        """Aggregate what one instrument has shown before `until`; None if it has shown nothing."""
+    def _pieces(self, until: pd.Timestamp) -> dict[str, Periods | None]:
+        """Aggregate what every instrument has shown before `until`; None where that is nothing."""
+        shown = {
+            name: bars for name in self.instruments if (bars := self._due(name, until)) is not None
+        }
+        length = self.period.value
+        periods = [aggregate(bars, period=length) for bars in shown.values()]
+        found = with_covariation(periods, list(shown.values()), period=length)
+        return dict.fromkeys(self.instruments) | dict(zip(shown, found, strict=True))
+
+    def _due(self, name: str, until: pd.Timestamp) -> Bars | None:
+        """Take the bars of one instrument that end its open periods; None if there are none."""
         kept = self._open[name]
         ticks = pd.concat(kept.ticks) if kept.ticks else None
         tables = list(kept.bars)
@@ -204,10 +214,10 @@ class LivePanel:
         kept.bars = [table[~due]] if (~due).any() else []
         if not due.any():
             return None
-        periods = aggregate(self._bars(name, kept, table[due]), period=self.period.value)
+        bars = self._bars(name, kept, table[due])
         kept.last_start = int(nanoseconds(table.loc[due, "open_time"])[-1])
         kept.last_close = float(table.loc[due, "close"].iloc[-1])
-        return periods
+        return bars
 
     def _bars(self, name: str, kept: _Open, table: pd.DataFrame) -> Bars:
         """Return bars behind the last one before them, from which the first return runs."""

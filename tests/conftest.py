@@ -24,6 +24,7 @@ _FIELDS = (
     *("bipower_variance", "semivariance_negative", "semivariance_positive"),
     *("realized_quarticity", "implied_vol"),
 )
+_BESIDE_THE_PRICE = ("bid", "ask", "index_price")  # they move with it
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _shock_after(panel: Panel, row: int, *, seed: int = 99) -> Panel:
     log_return[after] *= -4.0 * rng.uniform(0.5, 2.0, size=log_return[after].shape)
     close = panel.close.copy()
     fields = {name: array.copy() for name, array in panel.fields.items()}
-    for name in set(fields) - {"open", "high", "low"}:
+    for name in sorted(set(fields) - {"open", "high", "low", *_BESIDE_THE_PRICE}):
         fields[name][after] *= rng.uniform(0.1, 30.0, size=close[after].shape)
     for i in range(panel.n_instruments):
         rows = np.flatnonzero(panel.present[:, i])
@@ -200,6 +201,9 @@ def _shock_after(panel: Panel, row: int, *, seed: int = 99) -> Panel:
             close[later, i] = close[before[-1], i] * np.exp(np.clip(move, -60.0, 60.0))
             anchored = np.log(close[np.r_[before[-1], later], i])
             log_return[later, i] = np.diff(anchored)
+        for name in _BESIDE_THE_PRICE:
+            if name in fields:
+                fields[name][later, i] *= close[later, i] / panel.close[later, i]
         if "open" in fields:
             fields["open"][later, i] *= close[later, i] / panel.close[later, i]
             highest = np.maximum(fields["open"][later, i], close[later, i])
@@ -209,4 +213,14 @@ def _shock_after(panel: Panel, row: int, *, seed: int = 99) -> Panel:
     gone = missing != Missing.PRESENT
     for array in (close, log_return, *fields.values()):
         array[gone] = np.nan
-    return replace(panel, close=close, log_return=log_return, missing=missing, fields=fields)
+    context = {name: series.copy() for name, series in panel.context.items()}
+    for series in context.values():
+        series[after] *= rng.uniform(0.5, 2.0, size=int(after.sum()))
+    return replace(
+        panel,
+        close=close,
+        log_return=log_return,
+        missing=missing,
+        fields=fields,
+        context=context,
+    )

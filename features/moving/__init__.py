@@ -9,7 +9,7 @@ passed over, as if they were not there. Arrays have shape (n_periods, n_instrume
 shape (n_instruments,) in own periods.
 """
 
-from .arrays import Counts, Present, Values
+from .arrays import Counts, Present, Values, dense
 from .covariance import TrailingCovariance
 from .lag import Lag
 from .mean import TrailingMean
@@ -27,4 +27,5 @@ __all__ = [
     "TrailingMean",
     "TrailingQuantile",
     "Values",
+    "dense",
 ]

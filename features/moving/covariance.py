@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
-from .arrays import Counts, Present, Values
+from .arrays import Counts, Present, Values, dense
 
 
 @njit(cache=True)
@@ -101,4 +101,6 @@ class TrailingCovariance:
     def advance(self, x: Values, y: Values, present: Present) -> Values:
         """Take further rows and return the covariance at each; NaN on too few pairs."""
         state = (self.ring_x, self.ring_y, self.seen, self.sums)
-        return np.asarray(_covariance(x, y, present, self.window, self.needed, *state))
+        return np.asarray(
+            _covariance(dense(x), dense(y), present, self.window, self.needed, *state)
+        )

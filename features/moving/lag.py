@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
-from .arrays import Counts, Present, Values
+from .arrays import Counts, Present, Values, dense
 
 
 @njit(cache=True)
@@ -52,4 +52,4 @@ class Lag:
 
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the earlier value at each; NaN at the start."""
-        return np.asarray(_lag(x, present, self.periods, self.ring, self.seen))
+        return np.asarray(_lag(dense(x), present, self.periods, self.ring, self.seen))

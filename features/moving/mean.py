@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
-from .arrays import Counts, Present, Values
+from .arrays import Counts, Present, Values, dense
 
 
 @njit(cache=True)
@@ -104,4 +104,4 @@ class TrailingMean:
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the mean at each; NaN where too few values are finite."""
         state = (self.ring, self.seen, self.finite, self.same, self.total, self.slack)
-        return np.asarray(_mean(x, present, self.window, self.needed, *state))
+        return np.asarray(_mean(dense(x), present, self.window, self.needed, *state))

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
-from .arrays import Counts, Present, Values
+from .arrays import Counts, Present, Values, dense
 
 
 @njit(cache=True)
@@ -99,7 +99,9 @@ class TrailingQuantile:
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the quantile at each; NaN where too few are finite."""
         state = (self.ring, self.ordered, self.seen, self.count)
-        return np.asarray(_quantile(x, present, self.window, self.needed, self.probability, *state))
+        return np.asarray(
+            _quantile(dense(x), present, self.window, self.needed, self.probability, *state)
+        )
 
 
 @njit(cache=True)
@@ -157,5 +159,7 @@ class ExpandingQuantile:
             grown[:, : self.ordered.shape[1]] = self.ordered
             self.ordered = grown
         return np.asarray(
-            _expanding_quantile(x, present, self.needed, self.probability, self.ordered, self.count)
+            _expanding_quantile(
+                dense(x), present, self.needed, self.probability, self.ordered, self.count
+            )
         )

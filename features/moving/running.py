@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numba import njit
 
-from .arrays import Present, Values
+from .arrays import Present, Values, dense
 
 
 @njit(cache=True)
@@ -50,7 +50,7 @@ class DecayedMean:
 
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the mean at each; NaN before the first finite value."""
-        return np.asarray(_decayed(x, present, self.decay, self.weighted, self.weight))
+        return np.asarray(_decayed(dense(x), present, self.decay, self.weighted, self.weight))
 
 
 @njit(cache=True)
@@ -79,4 +79,4 @@ class RunningTotal:
 
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the sum at each."""
-        return np.asarray(_total(x, present, self.total))
+        return np.asarray(_total(dense(x), present, self.total))

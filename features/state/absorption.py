@@ -17,9 +17,9 @@ from numba import njit
 
 from ..feature import Feature
 from ..measures import Measures
+from ..moving import Values, dense
 from .comoments import (
     Pairs,
-    Values,
     decay_of,
     fresh_pairs,
     shrunk_correlation,
@@ -116,7 +116,7 @@ class Absorption:
             In (0, 1]; NaN where fewer than two instruments are known.
         """
         decay = decay_of(self.half_life)
-        return np.asarray(_ratios(log_return, self.pairs, self.level, decay, self.needed))
+        return np.asarray(_ratios(dense(log_return), self.pairs, self.level, decay, self.needed))
 
     def update(self, log_return: Values) -> float:
         """Take one row, shape (n_instruments,); the same as a chunk of one row."""

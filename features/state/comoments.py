@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from ..moving import Values, dense
 
 PAIR = np.dtype(
     [
@@ -117,20 +117,33 @@ def usable(log_return, pairs, needed):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def shrunk_correlation(pairs, chosen):  # type: ignore[no-untyped-def]
-    """Return the correlations of some columns, shrunk to zero as if k more days had shown none.
+    """Return the correlations of some columns, shrunk to their mean.
 
-    A pair that met T (effective) times keeps T / (T + k) of its correlation among k columns.
+    A pair that met T (effective) times keeps T / (T + k) of its own correlation among k columns;
+    the rest is the mean of all. The target is that of Ledoit and Wolf (2004), "Honey, I Shrunk
+    the Sample Covariance Matrix", Journal of Portfolio Management 30(4).
     """
     k = len(chosen)
     out = np.eye(k)
+    total, count = 0.0, 0
+    for a in range(k):
+        for b in range(a + 1, k):
+            out[a, b] = correlation_of(pairs[chosen[a], chosen[b]], 2)
+            if np.isfinite(out[a, b]):
+                total += out[a, b]
+                count += 1
+    mean = total / count if count else 0.0
     for a in range(k):
         for b in range(a + 1, k):
             pair = pairs[chosen[a], chosen[b]]
-            rho = correlation_of(pair, 2)
-            if np.isfinite(rho):
+            own = 0.0
+            if np.isfinite(out[a, b]):
                 times = pair.weight * pair.weight / pair.weight_squared
-                out[a, b] = rho * times / (times + k)
-                out[b, a] = out[a, b]
+                own = times / (times + k)
+            else:
+                out[a, b] = 0.0
+            out[a, b] = own * out[a, b] + (1.0 - own) * mean
+            out[b, a] = out[a, b]
     return out
 
 
@@ -207,7 +220,7 @@ class Comoments:
             no pair is known.
         """
         decay = decay_of(self.half_life)
-        return np.asarray(_averages(log_return, self.pairs, self.level, decay, self.needed))
+        return np.asarray(_averages(dense(log_return), self.pairs, self.level, decay, self.needed))
 
     def update(self, log_return: Values) -> float:
         """Take one row, shape (n_instruments,); the same as a chunk of one row."""

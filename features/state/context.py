@@ -41,7 +41,10 @@ DOLLAR = Series(
     logarithmic=True,
 )
 VIX = Series(
-    name="vix", sources=("VIX", "VIXCLS"), meaning="implied volatility of equities", logarithmic=True
+    name="vix",
+    sources=("VIX", "VIXCLS"),
+    meaning="implied volatility of equities",
+    logarithmic=True,
 )
 DVOL = Series(
     name="dvol",

@@ -3,10 +3,13 @@
 A market-wide series (an equity index, the dollar, a volatility index) has a calendar of its own.
 Its value in a panel stays where it was until a new one is known. An instrument is compared with
 it from one change of the series to the next, over the same span on both sides; see
-:mod:`.comoments`. Dates of publication matter: an index that is published a day later is compared
-over the day on which it became known.
+:mod:`.comoments`.
 
-The weights are those of RiskMetrics (1996), Technical Document, 4th edition.
+A series that is published a day after what it speaks of would then be compared with the wrong day.
+The features therefore add the correlation with the instrument's span *before*: whether the series
+comes at once or a day late, one of the two holds what belongs together, and the other is zero on
+average. Scholes and Williams (1977), Journal of Financial Economics 5(3), add lagged betas for the
+same reason. The weights are those of RiskMetrics (1996), Technical Document, 4th edition.
 """
 
 from dataclasses import dataclass
@@ -14,9 +17,12 @@ from typing import Self
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from .comoments import Pairs, Values, correlation_of, decay_of, fresh_pairs, meet
+from ..feature import Feature
+from ..measures import Measures
+from ..moving import Values, dense
+from .comoments import Comoments, Pairs, correlation_of, decay_of, fresh_pairs, meet
+from .context import DOLLAR, EQUITY, VIX, Series, series_of, spread_out
 
 FAST_HALF_LIFE = 21.0
 """Half-life of the correlations, joint observations: as a rule trading days of the index."""
@@ -30,6 +36,7 @@ ROLLING_WINDOW = 63
 
 @njit(cache=True)
 def _with_market(log_return, market, pairs, level, decay, needed):  # type: ignore[no-untyped-def]
+    # pairs[i, 0] compares the same span on both sides, pairs[i, 1] the span before with this one.
     out = np.full(log_return.shape, np.nan)
     for t in range(len(log_return)):
         for i in range(log_return.shape[1]):
@@ -37,9 +44,15 @@ def _with_market(log_return, market, pairs, level, decay, needed):  # type: igno
                 continue
             level[i] += log_return[t, i]
             # A value that has not moved is an old one: the span goes on.
-            if np.isfinite(market[t]) and market[t] != pairs[i].base_y:
-                meet(pairs[i], level[i], market[t], decay)
-            out[t, i] = correlation_of(pairs[i], needed)
+            if np.isfinite(market[t]) and market[t] != pairs[i, 0].base_y:
+                before = pairs[i, 0].base_x
+                meet(pairs[i, 0], level[i], market[t], decay)
+                for lag in range(1, pairs.shape[1]):
+                    meet(pairs[i, lag], before, market[t], decay)
+            total = 0.0
+            for lag in range(pairs.shape[1]):
+                total += correlation_of(pairs[i, lag], needed)
+            out[t, i] = min(1.0, max(-1.0, total)) if np.isfinite(total) else np.nan
     return out
 
 
@@ -53,8 +66,9 @@ class MarketCorrelation:
         Joint observations after which a weight has halved.
     needed : int
         Joint observations before a correlation is called known.
-    pairs : ndarray of PAIR, shape (n_instruments,)
-        The moments of each instrument (x) and the series (y).
+    pairs : ndarray of PAIR, shape (n_instruments, 1 or 2)
+        The moments of each instrument (x) and the series (y); the second column for the span
+        before.
     level : ndarray, shape (n_instruments,)
         Sum of the log returns seen so far, decimal.
     """
@@ -65,12 +79,18 @@ class MarketCorrelation:
     level: Values
 
     @classmethod
-    def fresh(cls, n_instruments: int, *, half_life: float, needed: int = 30) -> Self:
-        """Return the part before its first row."""
+    def fresh(
+        cls, n_instruments: int, *, half_life: float, needed: int = 30, delayed: bool = False
+    ) -> Self:
+        """Return the part before its first row.
+
+        `delayed` adds the correlation with the instrument's span before, for a series that may
+        be published a day after what it speaks of.
+        """
         return cls(
             half_life=half_life,
             needed=needed,
-            pairs=fresh_pairs(n_instruments),
+            pairs=fresh_pairs(n_instruments, 2 if delayed else 1),
             level=np.zeros(n_instruments),
         )
 
@@ -90,10 +110,9 @@ class MarketCorrelation:
         ndarray, shape (n_periods, n_instruments)
             In [-1, 1]; NaN where absent or on too few joint observations.
         """
-        decay = decay_of(self.half_life)
-        return np.asarray(
-            _with_market(log_return, market, self.pairs, self.level, decay, self.needed)
-        )
+        rows, series = dense(log_return), dense(market)
+        state = (self.pairs, self.level, decay_of(self.half_life), self.needed)
+        return np.asarray(_with_market(rows, series, *state))
 
     def update(self, log_return: Values, market: float) -> Values:
         """Take one row, shape (n_instruments,); the same as a chunk of one row."""
@@ -102,47 +121,54 @@ class MarketCorrelation:
 
 
 @njit(cache=True)
-def _window_correlation(x, y, count, needed):  # type: ignore[no-untyped-def]
-    n = min(count, len(x))
+def _window_correlation(x, y, needed):  # type: ignore[no-untyped-def]
+    n, mean_x, mean_y = 0, 0.0, 0.0
+    for j in range(len(x)):
+        if np.isfinite(x[j] + y[j]):
+            n += 1
+            mean_x += x[j]
+            mean_y += y[j]
     if n < needed:
         return np.nan
-    mean_x, mean_y = x[:n].mean(), y[:n].mean()
+    mean_x, mean_y = mean_x / n, mean_y / n
     xx, yy, xy = 0.0, 0.0, 0.0
-    for j in range(n):
-        xx += (x[j] - mean_x) ** 2
-        yy += (y[j] - mean_y) ** 2
-        xy += (x[j] - mean_x) * (y[j] - mean_y)
+    for j in range(len(x)):
+        if np.isfinite(x[j] + y[j]):
+            xx += (x[j] - mean_x) ** 2
+            yy += (y[j] - mean_y) ** 2
+            xy += (x[j] - mean_x) * (y[j] - mean_y)
     spread = np.sqrt(xx * yy)
-    return min(1.0, max(-1.0, xy / spread)) if spread > 0.0 else np.nan
+    return xy / spread if spread > 0.0 else np.nan
 
 
 @njit(cache=True)
-def _rolling(log_return, market, ring, level, count, needed):  # type: ignore[no-untyped-def]
-    # ring[i] holds the changes of x, those of y, and in its last column the two last levels.
-    window = ring.shape[2] - 1
+def _rolling(log_return, market, ring, last, level, needed):  # type: ignore[no-untyped-def]
+    # ring[i] holds changes: of x, of x in the span before, of y. last[i] holds the two levels of
+    # the last joint row, the change of x that ended in it, and how many changes there were.
+    window = ring.shape[2]
     out = np.full(log_return.shape, np.nan)
     for t in range(len(log_return)):
         for i in range(log_return.shape[1]):
             if not np.isfinite(log_return[t, i]):
                 continue
             level[i] += log_return[t, i]
-            base = ring[i, :, window]
-            if np.isfinite(market[t]) and market[t] != base[1]:
-                if np.isfinite(base[1]):
-                    place = count[i] % window
-                    ring[i, 0, place] = level[i] - base[0]
-                    ring[i, 1, place] = market[t] - base[1]
-                    count[i] += 1
-                base[0], base[1] = level[i], market[t]
-            out[t, i] = _window_correlation(
-                ring[i, 0, :window], ring[i, 1, :window], count[i], needed
-            )
+            if np.isfinite(market[t]) and market[t] != last[i, 1]:
+                change = level[i] - last[i, 0]
+                if np.isfinite(last[i, 1]):
+                    place = int(last[i, 3]) % window
+                    ring[i, 0, place], ring[i, 1, place] = change, last[i, 2]
+                    ring[i, 2, place] = market[t] - last[i, 1]
+                    last[i, 3] += 1.0
+                last[i, 0], last[i, 1], last[i, 2] = level[i], market[t], change
+            total = _window_correlation(ring[i, 0], ring[i, 2], needed)
+            total += _window_correlation(ring[i, 1], ring[i, 2], needed)
+            out[t, i] = min(1.0, max(-1.0, total)) if np.isfinite(total) else np.nan
     return out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RollingMarketCorrelation:
-    """Correlation of each instrument with one market-wide series over the last observations.
+    """The same over the last joint observations, all of one weight; a delay is allowed for.
 
     Attributes
     ----------
@@ -155,24 +181,26 @@ class RollingMarketCorrelation:
     window: int
     needed: int
     ring: Values
+    last: Values
     level: Values
-    count: NDArray[np.int64]
 
     @classmethod
     def fresh(cls, n_instruments: int, *, window: int, needed: int = 30) -> Self:
         """Return the part before its first row."""
+        last = np.full((n_instruments, 4), np.nan)
+        last[:, 3] = 0.0
         return cls(
             window=window,
             needed=needed,
-            ring=np.full((n_instruments, 2, window + 1), np.nan),
+            ring=np.full((n_instruments, 3, window), np.nan),
+            last=last,
             level=np.zeros(n_instruments),
-            count=np.zeros(n_instruments, dtype=np.int64),
         )
 
     def advance(self, log_return: Values, market: Values) -> Values:
         """Take further rows and return the correlation; as :meth:`MarketCorrelation.advance`."""
-        state = (self.ring, self.level, self.count)
-        return np.asarray(_rolling(log_return, market, *state, self.needed))
+        state = (self.ring, self.last, self.level, self.needed)
+        return np.asarray(_rolling(dense(log_return), dense(market), *state))
 
     def update(self, log_return: Values, market: float) -> Values:
         """Take one row, shape (n_instruments,); the same as a chunk of one row."""
@@ -182,7 +210,7 @@ class RollingMarketCorrelation:
 
 def _ewma(m: Measures, series: Series, half_life: float) -> Values:
     n = m.panel.n_instruments
-    part = m.remember(lambda: MarketCorrelation.fresh(n, half_life=half_life))
+    part = m.remember(lambda: MarketCorrelation.fresh(n, half_life=half_life, delayed=True))
     return part.advance(m.log_return, series_of(m, series))
 
 

@@ -1,7 +1,7 @@
 """Where a market-wide series stands: its change, its score against its past, its shift.
 
-Made of the moving parts of :mod:`..moving` with a single column. Rows in which the series is not
-known are passed over.
+Made of the moving parts of :mod:`..moving` with a single column. Windows count every row; rows in
+which the series is not known leave a window shorter, and have no value themselves.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,21 @@ from typing import Self
 
 import numpy as np
 
-from ..moving import Lag, TrailingCovariance, TrailingMean, Values
+from ..measures import Values
+from ..moving import Lag, TrailingCovariance, TrailingMean
 
 
 def _column(series: Values) -> Values:
     return np.ascontiguousarray(series[:, None])
+
+
+def _always(x: Values) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.ones(x.shape, dtype=np.bool_)
+
+
+def _deviation(variance: Values, x: Values) -> Values:
+    # What rounding leaves of the variance of a series that stands still is not a variance.
+    return np.sqrt(np.where(variance > 1e-20 * x * x, variance, np.nan))
 
 
 def _one(n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -55,11 +65,10 @@ class Shift:
     def advance(self, series: Values) -> Values:
         """Take further rows, shape (n_periods,), NaN where unknown; return the shift at each."""
         x = _column(series)
-        known = np.isfinite(x)
-        gap = self.recent.advance(x, known) - self.usual.advance(x, known)
-        variance = self.spread.advance(x, x, known)
-        spread = np.sqrt(np.where(variance > 0.0, variance, np.nan))
-        out: Values = (gap / spread)[:, 0]
+        rows = _always(x)
+        gap = self.recent.advance(x, rows) - self.usual.advance(x, rows)
+        variance = self.spread.advance(x, x, rows)
+        out: Values = (gap / _deviation(variance, x))[:, 0]
         return out
 
     def update(self, value: float) -> float:
@@ -100,10 +109,10 @@ class Score:
         NaN where too little came before, or where what came before did not vary.
         """
         x = _column(series)
-        known = np.isfinite(x)
-        mean = self.mean_before.advance(self.mean.advance(x, known), known)
-        variance = self.spread_before.advance(self.spread.advance(x, x, known), known)
-        out: Values = ((x - mean) / np.sqrt(np.where(variance > 0.0, variance, np.nan)))[:, 0]
+        rows = _always(x)
+        mean = self.mean_before.advance(self.mean.advance(x, rows), rows)
+        variance = self.spread_before.advance(self.spread.advance(x, x, rows), rows)
+        out: Values = ((x - mean) / _deviation(variance, x))[:, 0]
         return out
 
     def update(self, value: float) -> float:
@@ -113,7 +122,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Change:
-    """Difference to the value some known rows ago.
+    """Difference to the value some rows ago; NaN where one of the two is not known.
 
     Attributes
     ----------
@@ -131,7 +140,7 @@ class Change:
     def advance(self, series: Values) -> Values:
         """Take further rows, shape (n_periods,), NaN where unknown; return the change at each."""
         x = _column(series)
-        out: Values = (x - self.before.advance(x, np.isfinite(x)))[:, 0]
+        out: Values = (x - self.before.advance(x, _always(x)))[:, 0]
         return out
 
     def update(self, value: float) -> float:

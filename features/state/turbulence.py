@@ -19,9 +19,9 @@ from numba import njit
 
 from ..feature import Feature
 from ..measures import Measures
+from ..moving import Values, dense
 from .comoments import (
     Pairs,
-    Values,
     decay_of,
     fresh_pairs,
     shrunk_correlation,
@@ -161,7 +161,7 @@ class Turbulence:
     def advance(self, log_return: Values) -> TurbulencePath:
         """Take further rows of decimal log returns, (n_periods, n_instruments), NaN if absent."""
         decay = decay_of(self.half_life)
-        path = _turbulence(log_return, self.pairs, self.level, decay, self.needed)
+        path = _turbulence(dense(log_return), self.pairs, self.level, decay, self.needed)
         return TurbulencePath(
             turbulence=path[:, 0], magnitude=path[:, 1], correlation_surprise=path[:, 2]
         )

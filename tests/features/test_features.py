@@ -1,4 +1,4 @@
-"""Laws that every feature obeys; a new entry of ALL_FEATURES is tested on arrival."""
+"""The core features, one by one; the laws of all features stand in test_registry."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foremargin.errors import InputError
-from foremargin.features import ALL_FEATURES, CORE_FEATURES, Feature, Measures, build_features
+from foremargin.features import CORE_FEATURES, Feature, Measures, build_features
 from foremargin.markets import Panel
 
 MakePanel = Callable[..., Panel]
@@ -14,7 +14,7 @@ ShockAfter = Callable[..., Panel]
 
 SHOCK = 700  # of 900 rows; every feature is known long before, and every window ends after
 
-by_feature = pytest.mark.parametrize("feature", ALL_FEATURES, ids=lambda f: f.name)
+by_feature = pytest.mark.parametrize("feature", CORE_FEATURES, ids=lambda f: f.name)
 by_period = pytest.mark.parametrize("period", ["1D", "4h"])
 
 
@@ -24,59 +24,6 @@ def panels(make_panel: MakePanel) -> dict[str, Panel]:
         "1D": make_panel(n_periods=900, period="1D"),
         "4h": make_panel(n_periods=900, period="4h"),
     }
-
-
-@by_period
-@by_feature
-def test_a_feature_is_the_same_when_everything_after_it_is_deleted(
-    feature: Feature, period: str, panels: dict[str, Panel]
-) -> None:
-    panel = panels[period]
-    full = build_features(panel, names=[feature.name]).values
-    assert np.isfinite(full[:SHOCK]).any()
-    for stop in (1, 2, 30, 401, SHOCK):
-        cut = build_features(panel.upto(stop), names=[feature.name]).values
-        np.testing.assert_array_equal(cut, full[:stop])
-
-
-@by_period
-@by_feature
-def test_a_feature_ignores_a_shock_before_it_happens_and_sees_it_afterwards(
-    feature: Feature, period: str, panels: dict[str, Panel], shock_after: ShockAfter
-) -> None:
-    panel = panels[period]
-    base = build_features(panel, names=[feature.name])
-    shocked = build_features(shock_after(panel, SHOCK), names=[feature.name])
-    for name in ("values", "variance", "level"):
-        before = getattr(base, name)[: SHOCK + 1]
-        np.testing.assert_array_equal(getattr(shocked, name)[: SHOCK + 1], before)
-    after, was = shocked.values[SHOCK + 50 :], base.values[SHOCK + 50 :]
-    both = np.isfinite(after) & np.isfinite(was)
-    # Parts of a clipped or one-sided feature may stay at their bound; most must move.
-    assert (after[both] != was[both]).mean() > 0.2
-
-
-@by_feature
-def test_a_feature_is_known_only_where_its_instrument_trades(
-    feature: Feature, panels: dict[str, Panel]
-) -> None:
-    panel = panels["1D"]
-    values = build_features(panel, names=[feature.name]).values[:, :, 0]
-    assert not np.isfinite(values[~panel.present]).any()
-
-
-@by_feature
-def test_a_feature_says_what_it_is(feature: Feature) -> None:
-    assert feature.name.isidentifier()
-    assert feature.name == feature.name.lower()
-    assert len(feature.unit) > 3
-    assert len(feature.meaning.split()) >= 4
-    assert not feature.meaning.endswith(".")
-
-
-def test_feature_names_and_meanings_are_unique() -> None:
-    assert len({f.name for f in ALL_FEATURES}) == len(ALL_FEATURES)
-    assert len({f.meaning for f in ALL_FEATURES}) == len(ALL_FEATURES)
 
 
 @by_feature

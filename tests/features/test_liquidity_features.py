@@ -2,7 +2,6 @@
 
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -94,49 +93,6 @@ def values_of(panel: Panel, *names: str) -> Array:
 
 
 @by_feature
-def test_a_feature_is_known_in_the_end_and_only_where_its_instrument_trades(
-    feature: Feature, panel: Panel
-) -> None:
-    values = values_of(panel, feature.name)
-    assert not np.isfinite(values[~panel.present]).any()
-    assert np.isfinite(values[-200:]).all()
-
-
-@by_feature
-def test_a_feature_is_the_same_when_everything_after_it_is_deleted(
-    feature: Feature, panel: Panel
-) -> None:
-    whole = values_of(panel, feature.name)
-    for stop in (2, 300, 2_200):
-        np.testing.assert_array_equal(values_of(panel.upto(stop), feature.name), whole[:stop])
-
-
-@by_feature
-def test_a_stream_returns_the_bits_of_the_backtest(feature: Feature, panel: Panel) -> None:
-    whole = values_of(panel, feature.name)
-    first = Measures(panel=panel.upto(2_300))
-    compute_features(first, [feature])
-    edges = [*range(2_300, 2_330), 2_335, 2_600]
-    for start, stop in pairwise(edges):
-        chunk = Measures(panel=panel.rows(start, stop), memory=first.memory)
-        live = compute_features(chunk, [feature]).values[:, :, 0]
-        np.testing.assert_array_equal(live, whole[start:stop])
-
-
-@by_feature
-def test_a_feature_needs_no_more_history_than_it_says(feature: Feature, panel: Panel) -> None:
-    if not np.isfinite(feature.look_back_days):
-        pytest.skip("it remembers everything")
-    # The first instrument only: halts stretch the windows of the other.
-    whole = values_of(panel, feature.name)[-1, 0]
-    # One row more for what the first bar is compared with.
-    start = N - 24 * int(feature.look_back_days) - (2 if feature.look_back_days else 1)
-    short = values_of(panel.rows(start, N), feature.name)[-1, 0]
-    # Windows that began elsewhere are summed in another order, fourth powers of moves of 1e-3.
-    np.testing.assert_allclose(short, whole, rtol=1e-6)
-
-
-@by_feature
 def test_a_feature_does_not_depend_on_the_currency(feature: Feature, panel: Panel) -> None:
     factor = 128.0  # a power of two, so that ratios keep every bit; logs and sums are rounded
     fields = dict(panel.fields)
@@ -153,19 +109,6 @@ def test_a_feature_of_what_was_not_recorded_is_unknown_and_no_error(
     feature: Feature, panel: Panel
 ) -> None:
     assert np.isnan(values_of(replace(panel, fields={}), feature.name)).all()
-
-
-@by_feature
-def test_a_feature_says_what_it_is(feature: Feature) -> None:
-    assert feature.name.isidentifier()
-    assert len(feature.unit) > 3
-    assert len(feature.meaning.split()) >= 4
-    assert not feature.meaning.endswith(".")
-
-
-def test_names_and_meanings_are_unique() -> None:
-    assert len({f.name for f in MICROSTRUCTURE_FEATURES}) == len(MICROSTRUCTURE_FEATURES)
-    assert len({f.meaning for f in MICROSTRUCTURE_FEATURES}) == len(MICROSTRUCTURE_FEATURES)
 
 
 def test_the_bars_of_a_panel_are_the_bars_of_its_instruments(panel: Panel) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -16,21 +15,6 @@ from foremargin.markets import Panel
 MakePanel = Callable[..., Panel]
 
 NAMES = tuple(feature.name for feature in ALL_FEATURES)
-
-
-@pytest.mark.parametrize("period", ["1D", "4h"])
-def test_a_stream_returns_the_bits_of_the_backtest(make_panel: MakePanel, period: str) -> None:
-    panel = make_panel(n_periods=900, period=period)
-    whole = build_features(panel, names=NAMES)
-    stream = FeatureStream.after(panel.upto(600), names=NAMES)
-    # One row at a time, then a few at once, as after a pause.
-    edges = [*range(600, 800), 805, 850, 900]
-    for start, stop in pairwise(edges):
-        live = stream.update(panel.rows(start, stop))
-        for name in ("values", "variance", "level"):
-            expected = getattr(whole, name)[start:stop]
-            np.testing.assert_array_equal(getattr(live, name), expected)
-        np.testing.assert_array_equal(live.time, whole.time[start:stop])
 
 
 def test_a_stream_that_starts_with_one_row_is_the_backtest_from_its_beginning(
@@ -57,20 +41,6 @@ def test_an_update_that_cannot_follow_is_refused_and_changes_nothing(
         FeatureStream.after(panel.upto(0))
     expected = build_features(panel).values[150:]
     np.testing.assert_array_equal(stream.update(panel.rows(150, 200)).values, expected)
-
-
-@pytest.mark.parametrize(
-    "feature", [f for f in ALL_FEATURES if np.isfinite(f.look_back_days)], ids=lambda f: f.name
-)
-def test_a_feature_needs_no_more_history_than_it_says(make_panel: MakePanel, feature) -> None:
-    panel = make_panel(n_periods=900)
-    whole = build_features(panel, names=[feature.name]).values
-    # n days before the last row, and one row more for the return of the first of them.
-    start = 900 - int(feature.look_back_days) - 1
-    short = build_features(panel.rows(start, 900), names=[feature.name]).values
-    # Windows that began elsewhere are summed in another order.
-    np.testing.assert_allclose(short[-1], whole[-1], rtol=1e-9, atol=1e-12)
-    assert np.isfinite(whole[-1]).any()
 
 
 def test_a_value_that_is_published_late_is_known_late(

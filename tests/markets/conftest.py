@@ -110,6 +110,7 @@ class LocalServer:
         self.url = url
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
+        self.posted: list[Any] = []
 
     def give(self, path: str, body: Any, **behaviour: Any) -> Reply:
         """Serve `body` (bytes, a function of the query, or else JSON) at `path`."""
@@ -125,6 +126,11 @@ class LocalServer:
 
 def _handler_of(server: LocalServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            server.posted.append(json.loads(self.rfile.read(length)))
+            self.do_GET()
+
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             query = dict(parse_qsl(url.query))

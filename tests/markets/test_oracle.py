@@ -20,6 +20,7 @@ from foremargin.markets.sources.oracle import (
     PythFetcher,
     Round,
     chainlink_feed,
+    contract_call,
     fetch_pyth,
     fetch_rounds,
     pyth_feeds,
@@ -395,6 +396,26 @@ def test_reading_back_stops_at_the_first_round_and_at_the_limit():
     past = pd.Timestamp(0, tz="UTC")
     assert fetch_rounds(Contract(found), since=past) == found[::-1]
     assert fetch_rounds(Contract(found), since=past, most=2) == found[:0:-1]
+
+
+def test_a_contract_is_asked_through_a_node(server, client):
+    found = rounds([0, 30, 60], first_id=(2 << 64) + 1)
+    contract = Contract(found)
+
+    def node(_):
+        call = server.posted[-1]["params"][0]
+        assert (call["to"], server.posted[-1]["method"]) == ("0xfeed", "eth_call")
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "result": contract(call["data"])}).encode()
+
+    server.give("/rpc", node, failures=[500, 429])
+    call = contract_call(client, node=f"{server.url}/rpc", proxy="0xfeed")
+    assert fetch_rounds(call, since=pd.Timestamp(0, tz="UTC")) == found[::-1]
+    server.give("/rpc", {"jsonrpc": "2.0", "id": 1, "error": {"message": "reverted"}})
+    with pytest.raises(SourceError, match=r"must have a text 'result', was .*reverted"):
+        call("0xfeaf968c")
+    server.give("/rpc", b"<html>")
+    with pytest.raises(SourceError, match="the answer must be JSON"):
+        call("0xfeaf968c")
 
 
 @pytest.mark.parametrize("answer", ["0x", "0x" + "0" * 64, "0x" + "z" * 320, "no"])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from ....errors import SourceError
+from ...download import Client
 from .chainlink import Round
 
 ContractCall = Callable[[str], str]
@@ -47,6 +48,40 @@ def fetch_rounds(call: ContractCall, *, since: pd.Timestamp, most: int = 10_000)
             break
         rounds.append(_decode(call(_GET_ROUND_DATA + f"{previous:0{_WORD_DIGITS}x}")))
     return rounds
+
+
+def contract_call(client: Client, *, node: str, proxy: str) -> ContractCall:
+    """Return a function that asks a proxy contract through a node.
+
+    Parameters
+    ----------
+    client : Client
+        Asks, and asks again.
+    node : str
+        Address of a node's JSON-RPC interface.
+    proxy : str
+        Address of the proxy contract, ``0x`` and forty hexadecimal digits.
+
+    Raises
+    ------
+    SourceError
+        When called: if the node refuses, or answers in another form than JSON-RPC has.
+    """
+
+    def ask(data: str) -> str:
+        parameters = [{"to": proxy, "data": data}, "latest"]
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": parameters}
+        answer = client.post_json(node, body)
+        result = answer.get("result") if isinstance(answer, dict) else None
+        if not isinstance(result, str):
+            raise SourceError(
+                f"{node}: an answer must have a text 'result', was {str(answer)[:200]}; "
+                "check the address of the proxy and the network of the node",
+                damaged=True,
+            )
+        return result
+
+    return ask
 
 
 def _decode(answer: str) -> Round:

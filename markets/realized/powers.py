@@ -1,4 +1,4 @@
-"""Realised measures: what the bars inside a period say about its variance."""
+"""Sums of powers of bar returns: realised variance, its halves, bipower variance, quarticity."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,3 +60,30 @@ def realized_measures(
         "bipower_variance": np.pi / 2 * pair_scale * np.add.reduceat(pairs, heads),
         "realized_quarticity": n_or_nan / 3 * np.add.reduceat(squared * squared, heads),
     }
+
+
+def signed_jump_variation(
+    log_return: NDArray[np.float64], heads: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    r"""Positive less negative semivariance: :math:`\sum r_j^2 \,\mathrm{sign}(r_j)`.
+
+    The continuous part of the price adds the same to both halves, so what is left over are the
+    squared jumps up less the squared jumps down [1]_.
+
+    Parameters
+    ----------
+    log_return, heads
+        As in :func:`realized_measures`.
+
+    Returns
+    -------
+    ndarray, shape (n_periods,)
+        Decimal squared, negative where the price jumped down; NaN in a period without a return.
+
+    References
+    ----------
+    .. [1] Patton and Sheppard (2015), "Good Volatility, Bad Volatility: Signed Jumps and the
+       Persistence of Volatility", Review of Economics and Statistics 97(3).
+    """
+    measures = realized_measures(log_return, heads)
+    return measures["semivariance_positive"] - measures["semivariance_negative"]
