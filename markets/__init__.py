@@ -10,10 +10,14 @@ from .observations import Observations
 from .panel import DAYS_PER_YEAR, SESSIONS_PER_YEAR, Missing, Panel
 from .quality import check_bars
 from .sources import SOURCES, RawTable, Source
+from .synthetic import CALM, CRYPTO, EQUITY, MarketSpec, SyntheticMarket, simulate_market
 from .ticks import bars_from_ticks
 
 __all__ = [
+    "CALM",
+    "CRYPTO",
     "DAYS_PER_YEAR",
+    "EQUITY",
     "FIELDS",
     "FIELD_FAMILIES",
     "SESSIONS_PER_YEAR",
@@ -24,6 +28,7 @@ __all__ = [
     "Kind",
     "Listing",
     "LivePanel",
+    "MarketSpec",
     "Missing",
     "Observations",
     "Panel",
@@ -32,10 +37,12 @@ __all__ = [
     "Severity",
     "Source",
     "SourceReport",
+    "SyntheticMarket",
     "bars_from_ticks",
     "check_bars",
     "field_named",
     "findings_frame",
     "inspect_source",
     "load_panel",
+    "simulate_market",
 ]
