@@ -12,7 +12,7 @@ from .columns import COLUMNS, VOLUME_COLUMNS
 from .findings import Finding, Severity
 from .parsing import nanoseconds
 from .quality import examine
-from .schemas import is_unknown_volume
+from .sessions import ALWAYS_OPEN
 from .sources.tables import RawTable
 
 
@@ -29,7 +29,8 @@ class Bars:
     length : int
         Bar length, nanoseconds.
     every_day : bool
-        Whether the instrument trades on Saturdays and Sundays.
+        Whether the instrument trades on Saturdays and Sundays: by the calendar that its listing
+        names, else by the bars.
     columns : mapping of str to ndarray, shape (n_bars,)
         Numeric columns of the bar file by name, float64, NaN where unknown.
     """
@@ -99,33 +100,43 @@ def check_table(table: RawTable) -> CheckedTable:
 
 def _clean(table: RawTable, frame: pd.DataFrame, length: pd.Timedelta) -> Bars:
     start = nanoseconds(frame["time"])
-    order = np.flatnonzero(frame["close"].notna())
-    every_day = trades_every_day(start[order])
-    if (np.diff(start) < 0).any():
-        order = order[np.argsort(start[order], kind="stable")]
-    columns = {name: frame[name].to_numpy()[order] for name in COLUMNS if name in frame}
-    _blank_impossible(columns)
+    rows = _rows(frame["close"].notna().to_numpy(), start)
+    columns = {name: frame[name].to_numpy()[rows] for name in COLUMNS if name in frame}
+    calendar = "" if table.listing is None else table.listing.calendar
+    start = start[rows]
     return Bars(
         instrument=table.instrument,
         origin=table.origin,
-        start=start[order],
+        start=start,
         length=length.value,
-        every_day=every_day,
-        columns=columns,
+        every_day=calendar == ALWAYS_OPEN or (not calendar and trades_every_day(start)),
+        columns={**columns, **_blanked(columns)},
     )
 
 
-def _blank_impossible(columns: dict[str, NDArray[np.float64]]) -> None:
-    """Set to NaN, in place, what the findings call unknown."""
+def _rows(priced: NDArray[np.bool_], start: NDArray[np.int64]) -> slice | NDArray[np.intp]:
+    """Return the rows with a price in order of time; a slice, which copies nothing, if all are."""
+    ordered = bool((start[1:] >= start[:-1]).all())
+    if ordered and priced.all():
+        return slice(None)
+    rows = np.flatnonzero(priced)
+    return rows if ordered else rows[np.argsort(start[rows], kind="stable")]
+
+
+def _blanked(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that have values which the findings call unknown, with NaN there."""
+    unknown: dict[str, NDArray[np.bool_]] = {}
     for name, values in columns.items():
         if COLUMNS[name].non_negative:
-            values[values < 0] = np.nan
+            unknown[name] = values < 0
     if "high" in columns:
-        body = np.stack([columns["open"], columns["close"]])
-        top, bottom = np.fmax(*body), np.fmin(*body)
-        inside_out = (columns["high"] < top) | (columns["low"] > bottom)
-        columns["high"][inside_out] = np.nan
-        columns["low"][inside_out] = np.nan
+        body = columns["open"], columns["close"]
+        inside_out = columns["high"] < np.fmax(*body)
+        inside_out |= columns["low"] > np.fmin(*body)
+        unknown["high"] = unknown["low"] = inside_out
     for name in VOLUME_COLUMNS:
-        if name in columns and is_unknown_volume(pd.Series(columns[name])):
-            columns[name][:] = np.nan
+        if name in columns and not (columns[name] > 0).any():
+            unknown[name] = np.ones(len(columns[name]), dtype=np.bool_)
+    return {
+        name: np.where(rows, np.nan, columns[name]) for name, rows in unknown.items() if rows.any()
+    }

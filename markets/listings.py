@@ -24,7 +24,7 @@ class Listing:
     Attributes
     ----------
     instrument : str
-        Name, unique in a panel.
+        Name, unique in a panel: that of the venue, or ``venue:name`` where two venues share it.
     kind : Kind
         What it is.
     underlying : str
@@ -47,6 +47,16 @@ class Listing:
     venue: str = ""
     calendar: str = ""
     expiry: pd.Timestamp | None = None
+
+    @property
+    def symbol(self) -> str:
+        """Name at the venue: the name without the venue, where that had to be put before it."""
+        return self.instrument.removeprefix(f"{self.venue}:") if self.venue else self.instrument
+
+    @property
+    def qualified(self) -> str:
+        """Name with the venue, ``venue:symbol``; the plain name where no venue is known."""
+        return f"{self.venue}:{self.symbol}" if self.venue else self.instrument
 
     @classmethod
     def unknown(cls, instrument: str) -> "Listing":

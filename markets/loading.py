@@ -1,36 +1,43 @@
 """Loading: from a source name or paths to a panel."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from .aggregation import Periods, aggregate, parse_period
+from .aggregation import parse_period
+from .assembly import Extras, Instrument, assemble
 from .bars import check_table
-from .calendars import missing_codes, periods_per_year
-from .fields import FIELDS
-from .findings import Finding
-from .panel import Missing, Panel
-from .parsing import distinct
-from .rules import span
-from .sources import Targets, read_tables, targets_of
+from .findings import Finding, Severity
+from .listings import Listing
+from .observations import Observations
+from .panel import Panel
+from .pieces import Piece, piece_of
+from .sources import RawTable, Targets, read_tables, targets_of
+from .stitching import stitch
 
 _MOST_ERRORS_SHOWN = 20
 
 
 def load_panel(paths_or_source: Targets, *, period: str | pd.Timedelta = "1D") -> Panel:
-    """Load bars, check them, and put them on one time axis.
+    """Load bars, check them, put them on one time axis, and join what else is known to them.
 
-    The axis holds every period for which an instrument has bars, and for an instrument that
-    trades every day also those missing inside its range; no other rows are invented.
+    The axis holds every period for which an instrument has bars, and the holes of instruments
+    that are known to trade then: those that trade every day, and those whose calendar is named.
+
+    Observations are joined as of the end of each period, from the moment at which each could be
+    known; nothing is joined where an instrument has no price.
+
+    Tables are read, checked, put into periods and dropped one after the other.
 
     Parameters
     ----------
     paths_or_source : str, path, or sequence of them
         ``"arch"`` for the data sets inside the `arch` package (S&P 500, NASDAQ, crude oil), or
-        bar files (``.parquet``, ``.csv``), or folders with one file per instrument.
+        bar files (``.parquet``, ``.csv``), or folders with one file per instrument, or a market
+        file (``.toml``), which says what lies where and when it was known.
     period : str or pandas.Timedelta
         Length of a period: divides a day or is whole days, and is a multiple of the bar length.
         Periods are aligned to 00:00 UTC. Bars finer than that become realised measures.
@@ -54,17 +61,86 @@ def load_panel(paths_or_source: Targets, *, period: str | pd.Timedelta = "1D") -
     ('SP500', 'NASDAQ', 'WTI')
     """
     length = parse_period(period)
-    tables = [check_table(table) for table in read_tables(paths_or_source)]
-    _raise_errors([error for table in tables for error in table.errors])
-    periods = [aggregate(t.bars, period=length) for t in tables if t.bars is not None]
-    findings = [f for table in tables for f in table.findings]
-    findings += [f for one in periods for f in one.findings]
+    reading = _Reading(period=length)
+    for table in read_tables(paths_or_source):
+        reading.take(table)
+        del table  # before the next one is read
     source = ", ".join(str(target) for target in targets_of(paths_or_source))
-    return _assemble(periods, period=length, findings=tuple(findings), source=source)
+    return assemble(reading.instruments(), reading.extras(source), period=length)
 
 
-def _raise_errors(errors: Sequence[Finding]) -> None:
-    sentences = list(dict.fromkeys(error.detail for error in errors))
+@dataclass(kw_only=True)
+class _Reading:
+    """What has been read so far."""
+
+    period: int
+    pieces: dict[str, list[Piece]] = field(default_factory=dict)  # by qualified name
+    listings: dict[str, Listing] = field(default_factory=dict)
+    observations: list[Observations] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    misfits: list[InputError] = field(default_factory=list)
+
+    def take(self, table: RawTable | Observations) -> None:
+        """Check a table and keep its periods; the table itself is not kept."""
+        if isinstance(table, Observations):
+            self.observations.append(table)
+            self.findings += table.findings
+            return
+        checked = check_table(table)
+        self.findings += checked.findings
+        if checked.bars is None:
+            return
+        listing = table.listing or Listing.unknown(table.instrument)
+        name = listing.qualified
+        try:
+            self.pieces.setdefault(name, []).append(piece_of(checked.bars, period=self.period))
+        except InputError as error:  # what is wrong with the data is said first
+            self.misfits.append(error)
+        known = self.listings.setdefault(name, listing)
+        if known != listing:
+            self.findings.append(_two_listings(table, known, listing))
+
+    def instruments(self) -> list[Instrument]:
+        """Return the instruments, and forget their pieces; raise what stops loading."""
+        self._raise_errors()
+        n_venues = Counter(listing.symbol for listing in self.listings.values())
+        instruments = []
+        for name, listing in self.listings.items():
+            if n_venues[listing.symbol] > 1:
+                listing = replace(listing, instrument=listing.qualified)
+            stitched = stitch(self.pieces.pop(name), period=self.period)
+            self.findings += stitched.errors
+            instruments.append(
+                Instrument(listing=listing, periods=stitched.periods, closes=stitched.closes)
+            )
+        self._raise_errors()
+        return instruments
+
+    def extras(self, source: str) -> Extras:
+        """Return what there is beside the bars."""
+        return Extras(
+            observations=tuple(self.observations), findings=tuple(self.findings), source=source
+        )
+
+    def _raise_errors(self) -> None:
+        errors = [f.detail for f in self.findings if f.severity is Severity.ERROR]
+        _raise_errors(list(dict.fromkeys(errors)))
+        if self.misfits:
+            raise self.misfits[0]
+
+
+def _two_listings(table: RawTable, known: Listing, listing: Listing) -> Finding:
+    return Finding(
+        check="duplicate-instrument",
+        severity=Severity.ERROR,
+        instrument=table.instrument,
+        count=1,
+        detail=f"{table.origin}: an instrument must be one thing, and {table.instrument!r} was "
+        f"{known} before and is {listing} here; name them apart, or give each its venue",
+    )
+
+
+def _raise_errors(sentences: Sequence[str]) -> None:
     if not sentences:
         return
     if len(sentences) == 1:
@@ -73,54 +149,3 @@ def _raise_errors(errors: Sequence[Finding]) -> None:
     more = len(sentences) - len(shown)
     rest = f"\n- and {more} more; `foremargin data inspect` lists all" if more else ""
     raise InputError(f"the data have {len(sentences)} errors:{''.join(shown)}{rest}")
-
-
-def _assemble(
-    periods: Sequence[Periods], *, period: int, findings: tuple[Finding, ...], source: str
-) -> Panel:
-    axis = _time_axis(periods, period)
-    if not len(axis):
-        raise InputError(
-            f"{source}: the bars must cover at least one whole period of "
-            f"{span(period)}, found none; add history or shorten the period"
-        )
-    missing = np.stack([_codes(axis, one, period) for one in periods], axis=1)
-    years = [
-        periods_per_year(axis[codes == Missing.PRESENT], period=period, every_day=one.every_day)
-        for one, codes in zip(periods, missing.T, strict=True)
-    ]
-    names = ["close", "log_return", *(f for f in FIELDS if any(f in p.values for p in periods))]
-    columns = {name: np.full(missing.shape, np.nan) for name in names}
-    for i, one in enumerate(periods):
-        rows = np.searchsorted(axis, one.start)
-        for name, values in one.values.items():
-            columns[name][rows, i] = values
-    return Panel(
-        time=(axis + period).view("datetime64[ns]"),
-        period=pd.Timedelta(period, unit="ns"),
-        instruments=tuple(one.instrument for one in periods),
-        close=columns.pop("close"),
-        log_return=columns.pop("log_return"),
-        missing=missing,
-        periods_per_year=np.array(years),
-        fields=columns,
-        findings=findings,
-        source=source,
-    )
-
-
-def _codes(axis: NDArray[np.int64], one: Periods, period: int) -> NDArray[np.int8]:
-    return missing_codes(
-        axis, starts=one.start, traded=one.traded, period=period, every_day=one.every_day
-    )
-
-
-def _time_axis(periods: Sequence[Periods], period: int) -> NDArray[np.int64]:
-    """Return the starts of all rows: known periods, and holes of markets that never close."""
-    known = [one.start for one in periods]
-    filled = [
-        np.arange(one.start[0], one.start[-1] + period, period)
-        for one in periods
-        if one.every_day and len(one.start)
-    ]
-    return distinct(np.concatenate([*known, *filled]))

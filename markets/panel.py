@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, ShapeError
 from .fields import FIELDS, field_named
 from .findings import Finding
-from .listings import Listing
+from .listings import Kind, Listing
 
 DAYS_PER_YEAR = 365.0
 """Trading days in the year of a market that never closes; also calendar days."""
@@ -34,7 +34,7 @@ class Missing(IntEnum):
     NO_DATA = 3
     """The instrument trades then, but the source has nothing."""
     CLOSED = 4
-    """Its market is closed then (a weekend of an exchange beside a market that never closes)."""
+    """Its market is closed then: a weekend, a night, or a holiday of a calendar that is named."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,9 +121,15 @@ class Panel:
             )
         if not (np.diff(self.time) > np.timedelta64(0)).all():
             raise InputError("panel time must be strictly increasing; sort it and drop duplicates")
-        context = self.context.values()
-        for array in (*arrays.values(), *context, self.time, self.periods_per_year):
-            array.setflags(write=False)
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """Keep read-only views: no memory is copied, and the caller's arrays stay writable."""
+        for name in ("time", "close", "log_return", "missing", "periods_per_year"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        for name in ("fields", "context"):
+            views = {key: _read_only(array) for key, array in getattr(self, name).items()}
+            object.__setattr__(self, name, views)
 
     @property
     def n_periods(self) -> int:
@@ -168,6 +174,44 @@ class Panel:
     def context_values(self, name: str) -> NDArray[np.float64]:
         """Return a series of the market as a whole, shape (n_periods,); NaN if there is none."""
         return self.context.get(name, np.full(self.n_periods, np.nan))
+
+    def related(self, instrument: str, *, kind: Kind) -> str | None:
+        """Return the instrument of a kind that is about the same underlying.
+
+        The spot of a perpetual, for its basis; the perpetual of a spot, for its funding. Of
+        several, one with the same quote currency comes first, then one of the same venue, then
+        the first column.
+
+        Parameters
+        ----------
+        instrument : str
+            Name of a column.
+        kind : Kind
+            What is looked for.
+
+        Returns
+        -------
+        str or None
+            Another column; None if the underlying is not known or no other instrument shares it.
+        """
+        own = self.listings[self._column(instrument)]
+        others = [
+            other
+            for other in self.listings
+            if other.kind is kind and other is not own and other.underlying == own.underlying
+        ]
+        if not own.underlying or not others:
+            return None
+        best = max(others, key=lambda one: (one.quote == own.quote, one.venue == own.venue))
+        return best.instrument
+
+    def _column(self, instrument: str) -> int:
+        if instrument not in self.instruments:
+            raise InputError(
+                f"instrument must be among {list(self.instruments)}, was {instrument!r}; "
+                "check the spelling or the data path"
+            )
+        return self.instruments.index(instrument)
 
     def upto(self, stop: int) -> "Panel":
         """Return the first `stop` periods: the panel as it was known at ``time[stop - 1]``."""
@@ -236,3 +280,9 @@ class Panel:
             digest.update((self.context[name] + 0.0).tobytes())
         digest.update(np.ascontiguousarray(self.missing).tobytes())
         return digest.hexdigest()
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.setflags(write=False)
+    return view

@@ -64,12 +64,20 @@ def to_utc(times: pd.Series) -> pd.Series:
 
 
 def to_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the numeric bar columns as float64; text becomes NaN (the checks have listed it)."""
+    """Return the numeric bar columns as float64; text becomes NaN (the checks have listed it).
+
+    Columns that are float64 already are shared with `frame`, not copied.
+    """
     names = [name for name in COLUMNS if name in frame]
     return pd.DataFrame(
-        {name: pd.to_numeric(frame[name], errors="coerce").astype(np.float64) for name in names},
-        index=frame.index,
+        {name: _as_numbers(frame[name]) for name in names}, index=frame.index, copy=False
     )
+
+
+def _as_numbers(values: pd.Series) -> pd.Series:
+    if values.dtype == np.float64:
+        return values
+    return pd.to_numeric(values, errors="coerce").astype(np.float64)
 
 
 def bar_starts(times: NDArray[np.int64], *, ends: bool) -> tuple[NDArray[np.int64], int]:
@@ -94,7 +102,7 @@ def bar_starts(times: NDArray[np.int64], *, ends: bool) -> tuple[NDArray[np.int6
         Bar length, nanoseconds; 0 where fewer than two distinct times leave it unknown.
     """
     steps = _steps(times)
-    if len(steps) and np.median(steps) >= MINUTE_NS:
+    if len(steps) and _median(steps) >= MINUTE_NS:
         times = (times + SECOND_NS // 2) // SECOND_NS * SECOND_NS
         steps = _steps(times)
     length = _most_common(steps) if len(steps) else 0
@@ -114,6 +122,17 @@ def _steps(times: NDArray[np.int64]) -> NDArray[np.int64]:
     return once[1:] - once[:-1]
 
 
+def _median(steps: NDArray[np.int64]) -> float:
+    return float(steps[0] if _all_equal(steps) else np.median(steps))
+
+
+def _all_equal(steps: NDArray[np.int64]) -> bool:
+    """Whether there is only one step: the usual case, in which nothing has to be sorted."""
+    return bool((steps == steps[0]).all())
+
+
 def _most_common(steps: NDArray[np.int64]) -> int:
+    if _all_equal(steps):
+        return int(steps[0])
     values, counts = np.unique(steps, return_counts=True)
     return int(values[counts.argmax()])

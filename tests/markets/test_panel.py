@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foremargin.errors import InputError, ShapeError
-from foremargin.markets import load_panel
+from foremargin.markets import Kind, Listing, load_panel
 
 
 @pytest.fixture
@@ -51,8 +51,53 @@ def test_the_frame_says_why_a_value_is_missing(panel):
 
 
 def test_values_are_nan_wherever_a_code_says_missing(panel):
-    for array in (panel.close, *panel.fields.values()):
-        np.testing.assert_array_equal(np.isfinite(array), panel.present)
+    np.testing.assert_array_equal(np.isfinite(panel.close), panel.present)
+    for array in (panel.log_return, *panel.fields.values()):
+        assert not np.isfinite(array[~panel.present]).any()
+
+
+def test_the_arrays_of_the_caller_stay_his_own_and_are_not_copied(panel):
+    close, volume = panel.close.copy(), panel.fields["volume"].copy()
+    rate = np.zeros(panel.n_periods)
+    built = replace(panel, close=close, fields={"volume": volume}, context={"rate": rate})
+    for own, array in ((built.close, close), (built.fields["volume"], volume)):
+        assert np.shares_memory(own, array)
+        assert not own.flags.writeable
+        assert array.flags.writeable
+    assert rate.flags.writeable
+    assert not built.context["rate"].flags.writeable
+
+
+def test_the_related_instrument_is_about_the_same_thing_and_of_the_kind_asked_for(panel):
+    def listed(name, kind, underlying, **more):
+        return Listing(instrument=name, kind=kind, underlying=underlying, **more)
+
+    pair = replace(
+        panel,
+        listings=(listed("A", Kind.PERPETUAL, "BTC"), listed("B", Kind.SPOT, "BTC")),
+    )
+    assert pair.related("A", kind=Kind.SPOT) == "B"
+    assert pair.related("B", kind=Kind.PERPETUAL) == "A"
+    assert pair.related("A", kind=Kind.PERPETUAL) is None
+    assert panel.related("A", kind=Kind.UNKNOWN) is None  # nothing is known of either
+    with pytest.raises(InputError, match=r"must be among \['A', 'B'\], was 'C'"):
+        pair.related("C", kind=Kind.SPOT)
+
+
+def test_of_several_related_instruments_the_one_with_the_same_quote_comes_first(make_bars, write):
+    for k, name in enumerate(("perp", "usd", "usdt", "usdt2")):
+        folder = write(make_bars(seed=k), f"all/{name}.parquet").parent
+    panel = load_panel(folder)
+    kinds = [Kind.PERPETUAL, Kind.SPOT, Kind.SPOT, Kind.SPOT]
+    places = [("USDT", "one"), ("USD", "one"), ("USDT", "two"), ("USDT", "one")]
+    listings = [
+        Listing(instrument=name, kind=kind, underlying="BTC", quote=quote, venue=venue)
+        for name, kind, (quote, venue) in zip(panel.instruments, kinds, places, strict=True)
+    ]
+    listed = replace(panel, listings=tuple(listings))
+    assert listed.related("perp", kind=Kind.SPOT) == "usdt2"
+    assert listed.select(["perp", "usd", "usdt"]).related("perp", kind=Kind.SPOT) == "usdt"
+    assert listed.select(["perp", "usd"]).related("perp", kind=Kind.SPOT) == "usd"
 
 
 def test_an_unknown_field_or_instrument_is_refused(panel):
