@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..markets import DAYS_PER_YEAR, Panel
+from ..markets import DAYS_PER_YEAR, Panel, next_session
 from .moving import (
     DecayedMean,
     ExpandingQuantile,
@@ -143,14 +142,14 @@ class Measures:
     def slot_of_next(self) -> NDArray[np.int64]:
         """Return the hour of the week, 0 to 167, of the period that follows each row.
 
-        The follower of a Friday of an exchange is its Monday; holidays are not known here.
+        The follower of a Friday of an exchange is its Monday, or its Tuesday where its listing
+        names a calendar that closes on the Monday.
         """
-        start = pd.DatetimeIndex(self.panel.time, tz="UTC")
-        weekend = np.select([start.day_of_week == 5, start.day_of_week == 6], [2, 1], 0)
-        monday = start + pd.to_timedelta(weekend, unit="D")
-        always, exchange = (np.asarray(t.day_of_week * 24 + t.hour) for t in (start, monday))
-        slots = np.where(self.panel.trades_every_day, always[:, None], exchange[:, None])
-        return slots.astype(np.int64)
+        columns = range(self.panel.n_instruments)
+        starts = np.stack([next_session(self.panel, i) for i in columns], axis=1)
+        hours = starts.astype("datetime64[h]").astype(np.int64)
+        # 1970-01-01 was a Thursday, three days after the Monday that the week begins with.
+        return (hours + 3 * 24) % (7 * 24)
 
     def mean(
         self,

@@ -1,5 +1,6 @@
 """What happened: panels of prices and measures, their sources and their quality checks."""
 
+from .calendars import next_session
 from .fields import FIELD_FAMILIES, FIELDS, Field, Rule, field_named
 from .findings import Finding, Severity, findings_frame
 from .inspection import InstrumentReport, SourceReport, inspect_source
@@ -44,5 +45,6 @@ __all__ = [
     "findings_frame",
     "inspect_source",
     "load_panel",
+    "next_session",
     "simulate_market",
 ]

@@ -1,6 +1,7 @@
 """Inspection: what a source holds and what is wrong with it, without stopping at errors."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,8 +12,11 @@ from .columns import REALIZED_COLUMNS
 from .findings import Finding, Severity, findings_frame, most_severe_first
 from .listings import Kind, Listing
 from .observations import Observations
+from .parsing import DAY_NS
+from .pieces import Piece, piece_of
 from .rules import span
 from .sources import RawTable, Targets, read_tables, targets_of
+from .stitching import clashes
 from .timelines import Timeline, coverage_of, timeline_of_bars, timeline_of_values
 
 
@@ -139,16 +143,33 @@ def inspect_source(
     [5031, 5031, 8611]
     """
     length = None if period is None else parse_period(period)
+    reports: list[InstrumentReport] = []
+    pieces: dict[str, list[Piece]] = {}
+    for table in read_tables(paths_or_source):
+        if isinstance(table, Observations):
+            reports.append(_report_of_values(table))
+            continue
+        checked = check_table(table)
+        reports.append(_report_of_bars(checked, length))
+        listing = table.listing or Listing.unknown(table.instrument)
+        pieces.setdefault(listing.qualified, []).extend(_pieces(checked, length or DAY_NS))
     return SourceReport(
         source=", ".join(str(target) for target in targets_of(paths_or_source)),
-        instruments=tuple(_report(table, length) for table in read_tables(paths_or_source)),
+        instruments=tuple(_with_clashes(report, pieces) for report in reports),
     )
 
 
-def _report(table: RawTable | Observations, period: int | None) -> InstrumentReport:
-    if isinstance(table, Observations):
-        return _report_of_values(table)
-    return _report_of_bars(check_table(table), period)
+def _pieces(checked: CheckedTable, period: int) -> Iterator[Piece]:
+    if checked.bars is not None and period % checked.bars.length == 0:
+        yield piece_of(checked.bars, period=period)
+
+
+def _with_clashes(
+    report: InstrumentReport, pieces: Mapping[str, Sequence[Piece]]
+) -> InstrumentReport:
+    """Add that files of one name cannot be one instrument."""
+    found = tuple(clashes(pieces.get(report.listing.qualified, ())))
+    return replace(report, findings=(*report.findings, *found))
 
 
 def _report_of_bars(checked: CheckedTable, period: int | None) -> InstrumentReport:

@@ -17,7 +17,7 @@ MISSING_COLUMN = "missing-column"
 def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> Iterator[Failure]:
     """Validate a table and yield each check that some rows failed, in the schema's order."""
     try:
-        schema.validate(frame, lazy=True)
+        schema.validate(frame, lazy=True, inplace=True)
     except SchemaErrors as errors:
         for error in errors.schema_errors:
             yield _failure(error)

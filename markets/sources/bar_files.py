@@ -208,7 +208,13 @@ def _parquet_names(path: Path) -> list[str]:
 
 
 def _parquet_rows(path: Path, names: Sequence[str]) -> pd.DataFrame:
-    frame = pd.read_parquet(path, columns=list(names))
+    # Columns are handed over one by one, so that a large file is not in memory twice.
+    frame = pd.read_parquet(
+        path,
+        columns=list(names),
+        pre_buffer=False,
+        to_pandas_kwargs={"split_blocks": True, "self_destruct": True},
+    )
     # A time column may have been written as the index; any other index is no part of the data.
     return frame.reset_index(drop=frame.index.name not in _TEXT)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..findings import Finding
 from ..listings import Listing
+from ..observations import Observations
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +50,7 @@ class Source(Protocol):
         """Whether this source reads `target`, a source name or a path."""
         ...
 
-    def read(self, target: str | Path) -> Iterator[RawTable]:
+    def read(self, target: str | Path) -> Iterator[RawTable | Observations]:
         """Yield a table per instrument; defects are findings, never exceptions.
 
         Raises
