@@ -12,8 +12,8 @@ from rich.table import Table
 
 from ..errors import InputError
 from ..markets import Severity
-from ..markets.download import Client
-from ..markets.fetching import FetchedFile, Fetcher, FetchReport, FetchRequest, offered
+from ..markets.download.client import Client
+from ..markets.download.fetching import FetchedFile, Fetcher, FetchReport, FetchRequest, offered
 from ..markets.rules import some_of
 from ..markets.sources.fetchers import FETCHERS
 

@@ -20,9 +20,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..markets import Finding, InstrumentReport, Severity, SourceReport
+from ..markets.inspection.timelines import State, Timeline
 from ..markets.parsing import DAY_NS
 from ..markets.rules import plural
-from ..markets.timelines import State, Timeline
 from .inspection_text import coverage_text
 
 _COLOURS = {

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from ..markets.fetching import Capability, Fetcher
+from ..markets.download.fetching import Capability, Fetcher
 from ..markets.rules import some_of
 from ..markets.sources import SOURCES
 from ..markets.sources.fetchers import FETCHERS

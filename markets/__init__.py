@@ -1,18 +1,18 @@
 """What happened: panels of prices and measures, their sources and their quality checks."""
 
+from .assembly.loading import load_panel
+from .bars.ticks import bars_from_ticks
 from .calendars import next_session
+from .checks.quality import check_bars
 from .fields import FIELD_FAMILIES, FIELDS, Field, Rule, field_named
 from .findings import Finding, Severity, findings_frame
-from .inspection import InstrumentReport, SourceReport, inspect_source
+from .inspection.reports import InstrumentReport, SourceReport, inspect_source
 from .listings import Kind, Listing
 from .live import LivePanel
-from .loading import load_panel
 from .observations import Observations
 from .panel import DAYS_PER_YEAR, SESSIONS_PER_YEAR, Missing, Panel
-from .quality import check_bars
 from .sources import SOURCES, RawTable, Source
 from .synthetic import CALM, CRYPTO, EQUITY, MarketSpec, SyntheticMarket, simulate_market
-from .ticks import bars_from_ticks
 
 __all__ = [
     "CALM",

@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .aggregation import Periods, aggregate, with_covariation
-from .bars import Bars
+from .bars.aggregation import Periods, aggregate, with_covariation
+from .bars.cleaning import Bars
+from .bars.ticks import bars_from_ticks
 from .columns import COLUMNS
 from .panel import Missing, Panel
 from .parsing import nanoseconds, to_utc
-from .ticks import bars_from_ticks
 
 
 @dataclass(kw_only=True, eq=False)

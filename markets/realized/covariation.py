@@ -7,7 +7,7 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bars import Bars
+from ..bars.cleaning import Bars
 
 _FEWEST = 6  # common bars in a period below which its beta and correlation are unknown
 

@@ -11,13 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..market_file import (
-    SUFFIX,
-    BarsEntry,
-    ContextEntry,
-    ObservationsEntry,
-    read_market_file,
-)
 from ..observations import Observations
 from ..parsing import HOUR_NS, MINUTE_NS
 from ..rules import some_of
@@ -26,6 +19,13 @@ from .forms import FileTable, Form, Refusal, Table, unreadable
 from .forms.observing import Seen, jittered, lasting, observations, usual_step
 from .forms.units import PERCENT
 from .forms.values import days, instants, numbers, origin_of, require_rows, rows_by
+from .market_file import (
+    SUFFIX,
+    BarsEntry,
+    ContextEntry,
+    ObservationsEntry,
+    read_market_file,
+)
 from .tables import RawTable, Source
 
 _Timed = ObservationsEntry | ContextEntry

@@ -1,6 +1,6 @@
 """The sources on the network, by the word that selects them."""
 
-from ..fetching import Fetcher
+from ..download.fetching import Fetcher
 from .binance_archive import BINANCE_ARCHIVES
 from .deribit import DeribitFetcher
 from .exchange import ExchangeFetcher

@@ -9,17 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..aggregation import parse_period
-from ..assembly import Extras, Instrument, assemble
-from ..bars import check_table
+from ..assembly.axis import Extras, Instrument, assemble
+from ..bars.aggregation import parse_period
+from ..bars.cleaning import check_table
+from ..bars.pieces import piece_of
+from ..bars.stitching import stitch
 from ..findings import Finding
 from ..listings import Listing
 from ..observations import Observations
 from ..panel import Panel
 from ..parsing import nanoseconds
-from ..pieces import piece_of
 from ..sources import RawTable
-from ..stitching import stitch
 from .spec import MarketSpec
 
 _VENUE = "synthetic"

@@ -9,7 +9,12 @@ from foremargin.cli.data import app
 from foremargin.cli.inspection_picture import draw
 from foremargin.errors import InputError, SourceError
 from foremargin.markets import Finding, Severity, inspect_source
-from foremargin.markets.fetching import Capability, FetchedFile, FetchReport, write_canonical
+from foremargin.markets.download.fetching import (
+    Capability,
+    FetchedFile,
+    FetchReport,
+    write_canonical,
+)
 from foremargin.markets.sources.fetchers import FETCHERS
 from foremargin.markets.sources.forms import FORMS
 

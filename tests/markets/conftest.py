@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foremargin.markets.download import Client
+from foremargin.markets.download.client import Client
 
 Bars = Callable[..., pd.DataFrame]
 Write = Callable[..., Path]

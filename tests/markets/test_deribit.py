@@ -9,8 +9,8 @@ import pytest
 
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError, SourceError
 from foremargin.markets import Kind
-from foremargin.markets.download import Client
-from foremargin.markets.fetching import FetchRequest
+from foremargin.markets.download.client import Client
+from foremargin.markets.download.fetching import FetchRequest
 from foremargin.markets.sources.deribit import (
     DeribitApi,
     DeribitFetcher,

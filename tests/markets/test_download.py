@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foremargin.errors import SourceError
-from foremargin.markets.download import Client
+from foremargin.markets.download.client import Client
 
 CHUNK = 1 << 14  # bytes arrive in chunks of this size, and a chunk is written when it is whole
 BODY = random.Random(7).randbytes(6 * CHUNK + 100)

@@ -13,7 +13,7 @@ import pytest
 
 from foremargin.errors import ForemarginError, InputError, ShapeError, SourceError
 from foremargin.markets import FIELDS, Kind, field_named
-from foremargin.markets.fetching import FetchRequest
+from foremargin.markets.download.fetching import FetchRequest
 from foremargin.markets.sources.exchange import (
     Exchange,
     ExchangeFetcher,

@@ -6,7 +6,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.markets import Severity, inspect_source
-from foremargin.markets.timelines import State
+from foremargin.markets.inspection.timelines import State
 
 
 def test_a_report_says_what_there_is_per_instrument(make_bars, write):

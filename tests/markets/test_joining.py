@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from foremargin.markets.assembly.joining import Series, as_of, within
 from foremargin.markets.fields import Rule
-from foremargin.markets.joining import Series, as_of, within
 
 PERIOD = 10
 ENDS = np.arange(1, 13) * PERIOD

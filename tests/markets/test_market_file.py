@@ -9,7 +9,7 @@ import pytest
 import foremargin
 from foremargin.errors import InputError
 from foremargin.markets import Kind, Missing, Severity, load_panel
-from foremargin.markets.market_file import Delay, read_market_file
+from foremargin.markets.sources.market_file import Delay, read_market_file
 
 EXAMPLE = Path(foremargin.__file__).parent / "docs" / "market.example.toml"
 BARS = '[[bars]]\npath = "X.parquet"\n'

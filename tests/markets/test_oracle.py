@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from foremargin.errors import InputError, ShapeError, SourceError
-from foremargin.markets.download import Client
-from foremargin.markets.fetching import FetchRequest
+from foremargin.markets.download.client import Client
+from foremargin.markets.download.fetching import FetchRequest
 from foremargin.markets.sources.oracle import (
     ChainlinkFeed,
     OracleFeed,

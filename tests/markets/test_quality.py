@@ -9,7 +9,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.markets import Severity, check_bars, inspect_source, load_panel
-from foremargin.markets.quality import SERIES_CHECKS
+from foremargin.markets.checks.quality import SERIES_CHECKS
 
 
 def set_cell(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:

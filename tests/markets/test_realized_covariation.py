@@ -8,8 +8,8 @@ import pytest
 
 from foremargin.errors import InputError, ShapeError
 from foremargin.markets import FIELDS
-from foremargin.markets.aggregation import aggregate, with_covariation
-from foremargin.markets.bars import Bars
+from foremargin.markets.bars.aggregation import aggregate, with_covariation
+from foremargin.markets.bars.cleaning import Bars
 from foremargin.markets.parsing import DAY_NS, HOUR_NS, MINUTE_NS
 from foremargin.markets.realized import (
     Ticks,

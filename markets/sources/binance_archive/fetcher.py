@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...download import Client
-from ...fetching import Capability, FetchedFile, FetchReport, FetchRequest, offered
+from ...download.client import Client
+from ...download.fetching import Capability, FetchedFile, FetchReport, FetchRequest, offered
 from ...findings import Finding
 from .archive_files import Market
 from .datasets import DATASETS, dataset_named

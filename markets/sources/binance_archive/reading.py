@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 import pandas as pd
 
 from ....errors import SourceError
-from ...partial_file import sha256_of
+from ...download.partial_file import sha256_of
 from .archive_files import ArchiveFile
 from .dataset import Dataset
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from ....errors import SourceError
-from ...download import Client
-from ...fetching import FetchedFile, FetchRequest, write_canonical
+from ...download.client import Client
+from ...download.fetching import FetchedFile, FetchRequest, write_canonical
 from ...findings import Finding, Severity
 from ...rules import plural, some_of
 from ..naming import file_name

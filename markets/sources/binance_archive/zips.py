@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ....errors import InputError, SourceError
-from ...fetching import merged_rows
+from ...download.fetching import merged_rows
 from ...findings import Finding, Severity
 from ..forms.bars import BARS
 from ..forms.form import FileTable, Refusal, Table, unreadable

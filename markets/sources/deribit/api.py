@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import SourceError
-from ...download import Client
+from ...download.client import Client
 from ..answers import item, whole_number
 
 DERIBIT = "https://www.deribit.com"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...download import Client
-from ...fetching import (
+from ...download.client import Client
+from ...download.fetching import (
     Capability,
     FetchedFile,
     FetchReport,

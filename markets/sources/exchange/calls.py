@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from ....errors import ForemarginError, InputError, SourceError
-from ...download import Client
+from ...download.client import Client
 
 _MS_PER_SECOND = 1000
 _FIRST_PAUSE_S = 1.0

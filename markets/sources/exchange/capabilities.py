@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ....errors import InputError
-from ...download import Client
-from ...fetching import Capability
+from ...download.client import Client
+from ...download.fetching import Capability
 from .calls import Exchange, open_exchange
 
 DEPTHS_BPS = (10, 25, 50, 100)

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ....errors import InputError
-from ...download import Client
-from ...fetching import Capability, FetchedFile, FetchReport, FetchRequest, write_canonical
+from ...download.client import Client
+from ...download.fetching import Capability, FetchedFile, FetchReport, FetchRequest, write_canonical
 from ...findings import Finding, Severity
 from ...listings import Kind, Listing
 from ..naming import file_name

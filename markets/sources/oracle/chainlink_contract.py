@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from ....errors import SourceError
-from ...download import Client
+from ...download.client import Client
 from .chainlink import Round
 
 ContractCall = Callable[[str], str]

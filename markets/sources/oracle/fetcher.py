@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from ....errors import InputError
-from ...download import Client
-from ...fetching import Capability, FetchReport, FetchRequest, offered, write_canonical
+from ...download.client import Client
+from ...download.fetching import Capability, FetchReport, FetchRequest, offered, write_canonical
 from ..naming import file_name
 from .feed import Promise
 from .pyth import HERMES, PythFeed, fetch_pyth

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ....errors import InputError
-from ...download import Client
+from ...download.client import Client
 from ...parsing import SECOND_NS
 from ..answers import item, whole_number
 from .feed import OracleFeed, Promise

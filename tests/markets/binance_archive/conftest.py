@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foremargin.markets.download import Client
-from foremargin.markets.fetching import FetchReport, FetchRequest
+from foremargin.markets.download.client import Client
+from foremargin.markets.download.fetching import FetchReport, FetchRequest
 from foremargin.markets.sources.binance_archive import BinanceArchive
 from foremargin.markets.sources.binance_archive.archive_files import ArchiveFile, Market
 from foremargin.markets.sources.binance_archive.datasets import dataset_named

@@ -12,8 +12,8 @@ import pytest
 
 from foremargin.errors import InputError, SourceError
 from foremargin.markets import Kind, Listing, Severity
-from foremargin.markets.download import Client
-from foremargin.markets.fetching import FetchRequest
+from foremargin.markets.download.client import Client
+from foremargin.markets.download.fetching import FetchRequest
 from foremargin.markets.sources.binance_archive import (
     BINANCE_ARCHIVES,
     BinanceArchive,

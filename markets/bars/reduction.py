@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import Rule
+from ..fields import Rule
 
 
 def reduce_by(

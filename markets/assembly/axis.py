@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .aggregation import Periods, with_covariation
+from ...errors import InputError
+from ..bars.aggregation import Periods, with_covariation
+from ..bars.cleaning import Bars
+from ..calendars import Calendar, missing_codes
+from ..checks.instruments import calendar_guessed, outside_calendar, reused_name
+from ..fields import FIELDS
+from ..findings import Finding
+from ..listings import Listing
+from ..observations import Observations
+from ..panel import Panel
+from ..parsing import DAY_NS
+from ..rules import span
 from .attaching import Axis, attach
-from .bars import Bars
-from .calendars import Calendar, missing_codes
-from .fields import FIELDS
-from .findings import Finding
-from .instrument_findings import calendar_guessed, outside_calendar, reused_name
-from .listings import Listing
-from .observations import Observations
-from .panel import Panel
-from .parsing import DAY_NS
-from .rules import span
 
 # Columns that are written side by side: rows of a panel are contiguous, those of an instrument
 # are not, and one at a time would fetch every cache line once per instrument.

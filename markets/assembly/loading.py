@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from ..errors import InputError
-from .aggregation import parse_period
-from .assembly import Extras, Instrument, assemble
-from .bars import check_table
-from .findings import Finding, Severity
-from .listings import Listing
-from .observations import Observations
-from .panel import Panel
-from .pieces import Piece, piece_of
-from .sources import RawTable, Targets, read_tables, targets_of
-from .stitching import stitch
+from ...errors import InputError
+from ..bars.aggregation import parse_period
+from ..bars.cleaning import check_table
+from ..bars.pieces import Piece, piece_of
+from ..bars.stitching import stitch
+from ..findings import Finding, Severity
+from ..listings import Listing
+from ..observations import Observations
+from ..panel import Panel
+from ..sources import RawTable, Targets, read_tables, targets_of
+from .axis import Extras, Instrument, assemble
 
 _MOST_ERRORS_SHOWN = 20
 

@@ -7,12 +7,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .bars import Bars
-from .calendars import trades_every_day, weekday
-from .findings import Finding
-from .observations import Observations
-from .parsing import DAY_NS
-from .series import Series
+from ..bars.cleaning import Bars
+from ..calendars import trades_every_day, weekday
+from ..checks.series import Series
+from ..findings import Finding
+from ..observations import Observations
+from ..parsing import DAY_NS
 
 _MONDAY_TO_FRIDAY = 5
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .calendars import trades_every_day
-from .findings import Finding, Severity
-from .parsing import nanoseconds
+from ..calendars import trades_every_day
+from ..findings import Finding, Severity
+from ..parsing import nanoseconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

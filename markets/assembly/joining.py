@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .fields import Rule
-from .parsing import SECOND_NS
-from .reduction import reduce_by
+from ..bars.reduction import reduce_by
+from ..fields import Rule
+from ..parsing import SECOND_NS
 
 _NEVER = np.iinfo(np.int64).min
 

@@ -12,7 +12,7 @@ import requests
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from ..errors import InputError, SourceError
+from ...errors import InputError, SourceError
 from .partial_file import PartialFile, PassingError, sha256_of
 
 Params = Mapping[str, str | int | float]

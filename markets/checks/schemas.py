@@ -7,9 +7,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
-from .columns import COLUMNS, DENSE_COLUMNS, OHLC_COLUMNS
-from .parsing import has_zone, is_instant, is_number, time_column_of
-from .rules import Failure
+from ..columns import COLUMNS, DENSE_COLUMNS, OHLC_COLUMNS
+from ..parsing import has_zone, is_instant, is_number, time_column_of
+from ..rules import Failure
 
 MISSING_COLUMN = "missing-column"
 

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .fields import Rule, field_named
-from .findings import Finding, Severity
+from ...errors import InputError
+from ..fields import Rule, field_named
+from ..findings import Finding, Severity
+from ..listings import Listing
+from ..observations import Observations
+from ..panel import Missing
+from ..rules import plural, some_of
 from .joining import Joined, Series, as_of, within
-from .listings import Listing
-from .observations import Observations
-from .panel import Missing
-from .rules import plural, some_of
 
 _ORACLE_PRICE, _ORACLE_AGE = "oracle_price", "oracle_age_s"
 
@@ -30,7 +30,7 @@ class Axis:
     period : int
         Length of a period, nanoseconds.
     missing : ndarray of int8, shape (n_periods, n_instruments)
-        Codes of :class:`.panel.Missing`; no field has a value where it is not zero.
+        Codes of :class:`foremargin.markets.Missing`; no field has a value where it is not zero.
     listings : tuple of Listing
         The instruments, in column order.
     """

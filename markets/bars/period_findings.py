@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .bars import Bars
-from .findings import Finding, Severity
-from .parsing import DAY_NS
-from .rules import plural, span, stamp
+from ..findings import Finding, Severity
+from ..parsing import DAY_NS
+from ..rules import plural, span, stamp
+from .cleaning import Bars
 
 
 def off_grid_bars(bars: Bars, *, period: int) -> Iterator[Finding]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .findings import Finding
-from .parsing import DAY_NS
-from .rules import plural, stamp
+from ..findings import Finding
+from ..parsing import DAY_NS
+from ..rules import plural, stamp
 from .series import Series, longest_runs, typical_size
 
 # A close is a bad tick if it leaves and comes back within two bars: this far in log units, this

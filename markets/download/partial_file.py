@@ -5,7 +5,7 @@ from pathlib import Path
 
 import requests
 
-from ..errors import SourceError
+from ...errors import SourceError
 
 _CHUNK_BYTES = 1 << 14  # a chunk counts when it is whole: an interruption loses one at most
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import VOLUME_COLUMNS
-from .findings import Finding
-from .parsing import DAY_NS
-from .rules import plural, some_of, stamp
+from ..columns import VOLUME_COLUMNS
+from ..findings import Finding
+from ..parsing import DAY_NS
+from ..rules import plural, some_of, stamp
 from .series import Series
 
 # A block is a day of bars, or this many if a day has fewer; a change of unit is one that three

@@ -7,11 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .bars import Bars
-from .columns import COLUMNS
-from .findings import Finding
-from .parsing import DAY_NS
+from ...errors import InputError
+from ..columns import COLUMNS
+from ..findings import Finding
+from ..parsing import DAY_NS
+from ..realized import (
+    intraday_measures,
+    market_covariation,
+    overnight_return,
+    session_returns,
+)
+from ..rules import span
+from .cleaning import Bars
 from .period_findings import (
     halted_periods,
     no_whole_period,
@@ -19,14 +26,7 @@ from .period_findings import (
     partial_periods,
     short_periods,
 )
-from .realized import (
-    intraday_measures,
-    market_covariation,
-    overnight_return,
-    session_returns,
-)
 from .reduction import reduce_by
-from .rules import span
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from ..errors import InputError
-from .aggregation import aggregate, parse_period
-from .bars import CheckedTable, check_table
-from .columns import REALIZED_COLUMNS
-from .findings import Finding, Severity, findings_frame, most_severe_first
-from .listings import Kind, Listing
-from .observations import Observations
-from .parsing import DAY_NS
-from .pieces import Piece, piece_of
-from .rules import span
-from .sources import RawTable, Targets, read_tables, targets_of
-from .stitching import clashes
+from ...errors import InputError
+from ..bars.aggregation import aggregate, parse_period
+from ..bars.cleaning import CheckedTable, check_table
+from ..bars.pieces import Piece, piece_of
+from ..bars.stitching import clashes
+from ..columns import REALIZED_COLUMNS
+from ..findings import Finding, Severity, findings_frame, most_severe_first
+from ..listings import Kind, Listing
+from ..observations import Observations
+from ..parsing import DAY_NS
+from ..rules import span
+from ..sources import RawTable, Targets, read_tables, targets_of
 from .timelines import Timeline, coverage_of, timeline_of_bars, timeline_of_values
 
 

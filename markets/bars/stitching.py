@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..calendars import trades_every_day
+from ..findings import Finding, Severity
+from ..parsing import DAY_NS, distinct
+from ..rules import plural, span, stamp
 from .aggregation import Periods, aggregate, log_return_of
-from .bars import Bars
-from .calendars import trades_every_day
-from .findings import Finding, Severity
-from .parsing import DAY_NS, distinct
+from .cleaning import Bars
 from .period_findings import partial_periods
 from .pieces import Piece, piece_of
-from .rules import plural, span, stamp
 
 __all__ = ["Piece", "Stitched", "clashes", "piece_of", "stitch"]
 

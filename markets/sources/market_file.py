@@ -21,11 +21,11 @@ from pydantic import (
     model_validator,
 )
 
-from ..errors import InputError
-from .fields import FIELDS, field_named
-from .listings import Kind, Listing
-from .parsing import DAY_NS
-from .sessions import ALWAYS_OPEN, usual_sessions
+from ...errors import InputError
+from ..fields import FIELDS, field_named
+from ..listings import Kind, Listing
+from ..parsing import DAY_NS
+from ..sessions import ALWAYS_OPEN, usual_sessions
 
 NO_TIME = pd.Timedelta(0)
 

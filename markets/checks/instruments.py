@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .aggregation import Periods
-from .calendars import Calendar, weekday
-from .findings import Finding, Severity
-from .parsing import DAY_NS
-from .rules import plural, span, stamp
+from ..bars.aggregation import Periods
+from ..calendars import Calendar, weekday
+from ..findings import Finding, Severity
+from ..parsing import DAY_NS
+from ..rules import plural, span, stamp
 
 _WEEKENDS_NEEDED = 2
 _SATURDAY = 5

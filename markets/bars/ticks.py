@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ...errors import InputError
 
 TICK_COLUMNS = ("time", "price", "quantity")
 """Columns of a table of trades; `taker_buys` (bool) may come with them."""

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .calendars import trades_every_day
-from .columns import COLUMNS, VOLUME_COLUMNS
-from .findings import Finding, Severity
-from .parsing import nanoseconds
-from .quality import examine
-from .sessions import ALWAYS_OPEN
-from .sources.tables import RawTable
+from ..calendars import trades_every_day
+from ..checks.quality import examine
+from ..columns import COLUMNS, VOLUME_COLUMNS
+from ..findings import Finding, Severity
+from ..parsing import nanoseconds
+from ..sessions import ALWAYS_OPEN
+from ..sources.tables import RawTable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

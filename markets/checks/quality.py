@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .calendars import trades_every_day
-from .columns import TIME_COLUMNS, UNKNOWN_COLUMNS
-from .findings import Finding, Severity
-from .parsing import DAY_NS, bar_starts, distinct, nanoseconds, time_column_of, to_numbers, to_utc
-from .price_checks import bad_ticks, carried_prices, final_collapse, scale_jumps, stale_prices
-from .rules import finding_of, plural, some_of, stamp
+from ..calendars import trades_every_day
+from ..columns import TIME_COLUMNS, UNKNOWN_COLUMNS
+from ..findings import Finding, Severity
+from ..parsing import DAY_NS, bar_starts, distinct, nanoseconds, time_column_of, to_numbers, to_utc
+from ..rules import finding_of, plural, some_of, stamp
+from .prices import bad_ticks, carried_prices, final_collapse, scale_jumps, stale_prices
 from .schemas import MISSING_COLUMN, bar_schema, failures, is_unknown_volume, raw_schema
 from .series import Series, series_of
-from .time_checks import mixed_lengths, shifted_clock, times_to_come
-from .value_checks import constant_columns, crossed_quotes, volume_jumps
+from .times import mixed_lengths, shifted_clock, times_to_come
+from .values import constant_columns, crossed_quotes, volume_jumps
 
 SERIES_CHECKS: tuple[Callable[[Series], Iterator[Finding]], ...] = (
     bad_ticks,
@@ -64,7 +64,7 @@ def check_bars(frame: pd.DataFrame, *, instrument: str) -> list[Finding]:
     ----------
     frame : pandas.DataFrame, one row per bar
         Columns of a canonical bar file: ``open_time`` or ``close_time`` (zoned), ``close``, and
-        optionally open, high, low, volume and the others of :data:`.columns.COLUMNS`.
+        optionally open, high, low, volume and the others of :data:`foremargin.markets.columns.COLUMNS`.
     instrument : str
         Whose bars; findings carry the name.
 

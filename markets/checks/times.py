@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .calendars import weekday
-from .findings import Finding
-from .parsing import DAY_NS, HOUR_NS
-from .rules import plural, some_of, span, stamp
+from ..calendars import weekday
+from ..findings import Finding
+from ..parsing import DAY_NS, HOUR_NS
+from ..rules import plural, some_of, span, stamp
 from .series import Series, longest_runs
 
 _RUN = 5  # equal steps in a row that make a stretch of another bar length

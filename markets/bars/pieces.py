@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .aggregation import Periods, aggregate
-from .bars import Bars
+from .cleaning import Bars
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

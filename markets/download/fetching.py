@@ -7,11 +7,11 @@ from typing import Protocol
 
 import pandas as pd
 
-from ..errors import InputError
-from .download import Client
-from .findings import Finding
-from .listings import Listing
-from .rules import some_of
+from ...errors import InputError
+from ..findings import Finding
+from ..listings import Listing
+from ..rules import some_of
+from .client import Client
 
 _KEY_COLUMNS = ("open_time", "time", "instrument")  # what makes a row one of its kind
 
@@ -147,7 +147,7 @@ class FetchReport:
 
 
 class Fetcher(Protocol):
-    """A source on the network. A new one is a file and a line in :data:`.sources.FETCHERS`."""
+    """A source on the network. A new one is a file and a line in :data:`foremargin.markets.sources.FETCHERS`."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,1 @@
+"""From periods and observations to a panel on one time axis."""
