@@ -74,9 +74,7 @@ class LivePanel:
                 "choose a finer one"
             )
         silent = [
-            name
-            for name, known in zip(panel.instruments, panel.present.any(axis=0), strict=True)
-            if not known
+            name for i, name in enumerate(panel.instruments) if not panel.present[:, i].any()
         ]
         if silent:
             raise InputError(

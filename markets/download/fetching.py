@@ -147,7 +147,7 @@ class FetchReport:
 
 
 class Fetcher(Protocol):
-    """A source on the network. A new one is a file and a line in :data:`foremargin.markets.sources.FETCHERS`."""
+    """A source on the network. A new one is a file and a line in :data:`.fetchers.FETCHERS`."""
 
     @property
     def name(self) -> str:

@@ -211,6 +211,7 @@ def _parquet_rows(path: Path, names: Sequence[str]) -> pd.DataFrame:
     # Columns are handed over one by one, so that a large file is not in memory twice.
     frame = pd.read_parquet(
         path,
+        engine="pyarrow",
         columns=list(names),
         pre_buffer=False,
         to_pandas_kwargs={"split_blocks": True, "self_destruct": True},

@@ -264,7 +264,7 @@ def test_volume_rises_with_volatility_and_takers_go_with_the_price() -> None:
     assert np.corrcoef(share, returns)[0, 1] == pytest.approx(link, abs=4 / np.sqrt(len(returns)))
     flow = bars["quote_asset_volume"] * (2 * share - 1)
     coefficient = market.truth.impact_coefficient[:, 0]
-    expected = (flow * coefficient)[1:]
+    expected = np.asarray((flow * coefficient)[1:], dtype=np.float64)
     # What flow is expected to do to the price, against what the price did: slope one.
     slope = (expected @ returns) / (expected @ expected)
     assert slope == pytest.approx(1.0, abs=0.05)
