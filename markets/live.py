@@ -73,9 +73,7 @@ class LivePanel:
                 f"bar_length must divide the period of {panel.period}, was {length}; "
                 "choose a finer one"
             )
-        silent = [
-            name for i, name in enumerate(panel.instruments) if not panel.present[:, i].any()
-        ]
+        silent = [name for i, name in enumerate(panel.instruments) if not panel.present[:, i].any()]
         if silent:
             raise InputError(
                 f"every instrument must have a price to go on from, found none of {silent}; "

@@ -23,12 +23,15 @@ class Series:
         Words for people, with a unit.
     logarithmic : bool
         True for prices, indices and volatilities, whose logs are used; False for yields.
+    volatility : bool
+        True for quotes of volatility, which sources give as decimals or in percent.
     """
 
     name: str
     sources: tuple[str, ...]
     meaning: str
     logarithmic: bool
+    volatility: bool = False
 
 
 EQUITY = Series(
@@ -45,12 +48,14 @@ VIX = Series(
     sources=("VIX", "VIXCLS"),
     meaning="implied volatility of equities",
     logarithmic=True,
+    volatility=True,
 )
 DVOL = Series(
     name="dvol",
     sources=("DVOL", "DVOL_BTC", "BTC_DVOL"),
     meaning="implied volatility of bitcoin",
     logarithmic=True,
+    volatility=True,
 )
 RATE = Series(
     name="rate", sources=("DGS2",), meaning="the two-year Treasury yield", logarithmic=False
@@ -73,16 +78,22 @@ _LONG_VIX = Series(
     sources=("VIX3M", "VXV", "VXVCLS"),
     meaning="three-month implied volatility of equities",
     logarithmic=True,
+    volatility=True,
 )
 _LONG_RATE = Series(
     name="rate_long", sources=("DGS10",), meaning="the ten-year Treasury yield", logarithmic=False
 )
 
 
+_LARGEST_DECIMAL = 3.0  # volatility per year
+
+
 def series_of(m: Measures, series: Series) -> Values:
     """Return the series, or its log, shape (n_periods,); NaN where there is none.
 
-    The slope of the curve is taken from the two yields where no source gives it.
+    Volatilities become decimals: a quote above 3 is in percent, for no index was ever quoted
+    below 3 percent or above 300. The slope of the curve is taken from the two yields where no
+    source gives it.
     """
     names = [name for name in series.sources if name in m.panel.context]
     if not names and series is SLOPE:
@@ -90,6 +101,8 @@ def series_of(m: Measures, series: Series) -> Values:
     values = m.panel.context_values(names[0] if names else series.sources[0])
     if not series.logarithmic:
         return values
+    if series.volatility:
+        values = np.where(values > _LARGEST_DECIMAL, values / 100.0, values)
     return np.log(np.where(values > 0.0, values, np.nan))
 
 

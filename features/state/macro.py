@@ -36,7 +36,6 @@ from .position import Change, Score, Shift
 
 _PREMIUM_DAYS = 30  # what VIX and DVOL speak of
 _STRETCH_DAYS = 90
-_PER_CENT = 100.0  # volatility indices are quoted in percent per year
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,7 +97,7 @@ def _stretch(m: Measures, series: Series) -> Values:
 
 
 def _log_implied(m: Measures, series: Series) -> Values:
-    return np.asarray(2.0 * (series_of(m, series) - np.log(_PER_CENT)))
+    return np.asarray(2.0 * series_of(m, series))
 
 
 def _vix_premium(m: Measures) -> Values:

@@ -99,6 +99,20 @@ def test_premia_compare_quotes_in_percent_with_trailing_variance(
     np.testing.assert_allclose(full["1D"].column("dvol_premium")[at, 0], wanted, rtol=1e-9)
 
 
+def test_volatility_in_percent_and_as_a_decimal_is_the_same(
+    panels: dict[str, Panel], full: dict[str, Features]
+) -> None:
+    panel = panels["1D"]
+    decimal = {
+        name: series / 100.0 if name.startswith(("VIX", "DVOL")) else series
+        for name, series in panel.context.items()
+    }
+    # Dividing before or after rounds differently.
+    np.testing.assert_allclose(
+        run(replace(panel, context=decimal)).values, full["1D"].values, rtol=1e-9, atol=1e-9
+    )
+
+
 def test_a_series_that_is_too_old_gives_no_feature(full: dict[str, Features]) -> None:
     assert np.isnan(full["1D"].column("vix_level")[500:505]).all()
     assert np.isfinite(full["1D"].column("vix_level")[505, 0])

@@ -337,9 +337,9 @@ def test_the_shipped_example_describes_real_files(real_data, tmp_path):
     assert np.isnan(panel.fields["implied_vol"][:, panel.instruments.index(spot)]).all()
 
     # The VIX closed at 24.80 on Friday the 10th and stands over the weekend.
-    assert panel.context["vix"][row : row + 3].tolist() == [24.80] * 3
+    assert panel.context["VIX"][row : row + 3].tolist() == [24.80] * 3
     # The ten-year yield of the 9th (3.93 %) is out two weekdays later, on Monday the 13th.
-    assert panel.context["us_10y"][row] == pytest.approx(3.98)
-    assert panel.context["us_10y"][row + 2] == pytest.approx(3.93)
+    assert panel.context["DGS10"][row] == pytest.approx(3.98)
+    assert panel.context["DGS10"][row + 2] == pytest.approx(3.93)
     before = pd.read_parquet(real_data / "btc_daily_context.parquet").set_index("date")
     assert panel.context["fear_greed"][row] == before.loc["2023-03-10 00:00:00+00:00", "fng"]
