@@ -13,7 +13,7 @@ import pytest
 
 from foremargin.errors import ForemarginError, InputError, ShapeError, SourceError
 from foremargin.markets import FIELDS, Kind, field_named
-from foremargin.markets.download.fetching import FetchRequest
+from foremargin.markets.download.fetching import FetchRequest, offered
 from foremargin.markets.sources.exchange import (
     Exchange,
     ExchangeFetcher,
@@ -586,6 +586,12 @@ def test_without_ccxt_the_extra_is_named(monkeypatch):
 def request(dataset, *symbols, interval=None, hours=5):
     end = START + pd.Timedelta(hours=hours)
     return FetchRequest(symbols=symbols, dataset=dataset, start=START, end=end, interval=interval)
+
+
+@pytest.mark.parametrize(("dataset", "interval"), [("bars", "1h"), ("order-book", None)])
+def test_what_exchanges_offer_between_them_is_let_through_before_one_is_asked(dataset, interval):
+    wanted = request(dataset, f"binanceusdm:{BTC}", interval=interval)
+    assert offered(ExchangeFetcher(), wanted).dataset == dataset
 
 
 def test_fetching_writes_canonical_files(server, open_local, client, tmp_path):

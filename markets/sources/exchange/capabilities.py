@@ -29,6 +29,12 @@ class _Dataset:
     capability: Capability
 
 
+# What exchanges offer between them; each says no to those that it lacks.
+_USUAL_INTERVALS = (
+    *("1s", "1m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h"),
+    *("1d", "2d", "3d", "1w", "2w"),
+)
+
 _DATASETS: tuple[_Dataset, ...] = (
     _Dataset(
         method="fetchOHLCV",
@@ -36,6 +42,7 @@ _DATASETS: tuple[_Dataset, ...] = (
             dataset="bars",
             gives=("open", "high", "low", "close", "volume"),
             history="as far back as the exchange keeps bars of that length",
+            intervals=_USUAL_INTERVALS,
             notes="volume only where its unit is the base currency for sure: spot, and linear "
             "contracts of one unit",
         ),
@@ -54,6 +61,7 @@ _DATASETS: tuple[_Dataset, ...] = (
             dataset="open-interest",
             gives=("open_interest", "open_interest_value"),
             history="as far back as the exchange keeps it, often 30 days",
+            intervals=_USUAL_INTERVALS,
             notes="linear contracts only; known one interval after its time",
         ),
     ),
