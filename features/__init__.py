@@ -30,7 +30,7 @@ from .ranges import (
 from .standardise import Standardiser, fit_standardiser
 from .stream import FeatureStream
 from .targets import Targets, build_targets
-from .variance import best_variance, panel_variance, range_variance, variance_measure
+from .variance import best_variance, range_variance, variance_measure
 from .whole_day import whole_day_variance
 
 __all__ = [
@@ -61,7 +61,6 @@ __all__ = [
     "garman_klass_variance",
     "overnight_variance",
     "own_times",
-    "panel_variance",
     "parkinson_variance",
     "range_variance",
     "rogers_satchell_variance",

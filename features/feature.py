@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 EVERYTHING = math.inf
 """Look-back of a feature that remembers everything since its instrument was listed."""

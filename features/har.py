@@ -8,7 +8,8 @@ everything is relative to the instrument's own long-run level, so that instrumen
 import numpy as np
 
 from .feature import Feature
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 _LOG = "log of decimal squared per period, minus the instrument's expanding mean"
 

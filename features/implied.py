@@ -3,7 +3,8 @@
 import numpy as np
 
 from .feature import Feature
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 
 def _log_implied_variance(m: Measures) -> Values:

@@ -7,7 +7,8 @@ Patton and Sheppard (2015), Review of Economics and Statistics 97(3) for semivar
 import numpy as np
 
 from .feature import Feature
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 _STANDARDISED = "returns per trailing thirty-day volatility"
 

@@ -1,7 +1,8 @@
 """What the other instruments show: the common level of volatility."""
 
 from .feature import Feature
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 
 def _market_mean(m: Measures, days: float) -> Values:

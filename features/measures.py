@@ -22,9 +22,10 @@ from .moving import (
     TrailingCovariance,
     TrailingMean,
     TrailingQuantile,
+    Values,
 )
+from .variance import best_variance, floored_log_variance, log_variance_level
 
-Values = NDArray[np.float64]
 Part = TypeVar("Part")
 
 _MIN_SHARE = 0.5  # of a window that must be finite unless the caller says otherwise
@@ -95,22 +96,16 @@ class Measures:
     @property
     def variance(self) -> Values:
         """Variance per period, decimal squared, from the best data there is for it."""
-        from .variance import best_variance
-
         return self.once(best_variance)
 
     @property
     def log_variance(self) -> Values:
         """Log of the floored variance."""
-        from .variance import floored_log_variance
-
         return self.once(floored_log_variance)
 
     @property
     def level(self) -> Values:
         """Expanding mean of `log_variance`: the instrument's long-run level known so far."""
-        from .variance import log_variance_level
-
         return self.once(log_variance_level)
 
     def once(self, compute: Callable[["Measures"], Values]) -> Values:

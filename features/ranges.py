@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from .measures import Measures, Values
+from .market_view import MarketView
+from .moving import Values
 
 
-def parkinson_variance(m: Measures) -> Values:
+def parkinson_variance(m: MarketView) -> Values:
     r"""Variance of the open session from its range alone: :math:`\ln(H/L)^2 / (4 \ln 2)`.
 
     Decimal squared, shape (n_periods, n_instruments). Parkinson (1980), Journal of Business 53(1).
@@ -14,7 +15,7 @@ def parkinson_variance(m: Measures) -> Values:
     return np.asarray(log_range**2 / (4.0 * np.log(2.0)))
 
 
-def garman_klass_variance(m: Measures) -> Values:
+def garman_klass_variance(m: MarketView) -> Values:
     r"""Variance of the open session: :math:`\ln(H/L)^2/2 - (2\ln 2 - 1)\ln(C/O)^2`.
 
     Decimal squared, shape (n_periods, n_instruments). Never negative when high and low enclose
@@ -25,12 +26,12 @@ def garman_klass_variance(m: Measures) -> Values:
     return np.asarray(0.5 * log_range**2 - (2.0 * np.log(2.0) - 1.0) * log_body**2)
 
 
-def overnight_variance(m: Measures) -> Values:
+def overnight_variance(m: MarketView) -> Values:
     """Squared log return from the previous close to the open, decimal squared."""
     return np.asarray((m.log_return - np.log(m.close / m.field("open"))) ** 2)
 
 
-def rogers_satchell_variance(m: Measures) -> Values:
+def rogers_satchell_variance(m: MarketView) -> Values:
     r"""Variance of the open session, whatever its drift: :math:`u(u - c) + d(d - c)`.
 
     With :math:`u = \ln(H/O)`, :math:`d = \ln(L/O)` and :math:`c = \ln(C/O)`. A trend inside the
@@ -46,7 +47,7 @@ def rogers_satchell_variance(m: Measures) -> Values:
     return np.asarray(up * (up - body) + down * (down - body))
 
 
-def yang_zhang_variance(m: Measures, *, days: float) -> Values:
+def yang_zhang_variance(m: MarketView, *, days: float) -> Values:
     r"""Variance of a whole period, night included, over a trailing window, whatever its drift.
 
     .. math:: V_o + k V_c + (1 - k) \overline{RS}, \qquad k = \frac{0.34}{1.34 + (n + 1)/(n - 1)},

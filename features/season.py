@@ -12,7 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .feature import Feature
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 
 _SLOTS = 168  # hours of a week
 _PRIOR_PERIODS = 8.0  # weight of "there is no season" in each slot, periods

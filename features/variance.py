@@ -9,7 +9,8 @@ it is a third too small), so it is scaled, on past data only, to the variance of
 import numpy as np
 
 from ..markets import Panel
-from .measures import Measures, Values
+from .market_view import MarketView
+from .moving import Values
 from .ranges import garman_klass_variance, overnight_variance
 
 LOG_FLOOR = 0.02
@@ -19,7 +20,7 @@ price did not move has a squared return of zero, which says little about its var
 _PRIOR_PERIODS = 60.0  # weight of "the range estimate is unbiased" against the data, periods
 
 
-def range_variance(m: Measures) -> Values:
+def range_variance(m: MarketView) -> Values:
     """Overnight plus Garman-Klass variance, scaled to the returns seen so far.
 
     The scale at t is sum(return²) / sum(range estimate) over all periods up to t, with sixty
@@ -39,7 +40,7 @@ def range_variance(m: Measures) -> Values:
     return np.asarray(raw * scale)
 
 
-def best_variance(m: Measures) -> Values:
+def best_variance(m: MarketView) -> Values:
     """Realised variance, else the range estimate, else the squared return.
 
     Chosen period by period, so that an instrument whose history begins with daily bars and goes
@@ -52,7 +53,7 @@ def best_variance(m: Measures) -> Values:
     return np.where(np.isfinite(m.log_return), out, np.nan)
 
 
-def floored_log_variance(m: Measures) -> Values:
+def floored_log_variance(m: MarketView) -> Values:
     """Log of the variance, floored at a fraction of its mean over ninety days."""
     floor = LOG_FLOOR * m.mean(m.variance, days=90, min_periods=1)
     floored = np.maximum(m.variance, floor)
@@ -60,7 +61,7 @@ def floored_log_variance(m: Measures) -> Values:
     return np.log(np.where(floored > 0.0, floored, np.nan))
 
 
-def log_variance_level(m: Measures) -> Values:
+def log_variance_level(m: MarketView) -> Values:
     """Return the expanding mean of the log variance: the long-run level known so far."""
     return m.expanding_mean(m.log_variance)
 
@@ -77,8 +78,3 @@ def variance_measure(panel: Panel) -> tuple[str, ...]:
         else:
             names.append("squared close-to-close return")
     return tuple(names)
-
-
-def panel_variance(panel: Panel) -> Values:
-    """Return :func:`best_variance` of every instrument, shape (n_periods, n_instruments)."""
-    return Measures(panel=panel).variance

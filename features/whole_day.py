@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .measures import Measures, Values
+from .measures import Measures
+from .moving import Values
 from .ranges import garman_klass_variance, overnight_variance
 
 _FEWEST = 60.0  # own periods before the weights are trusted; until then both count once

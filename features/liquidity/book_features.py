@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from ..feature import Feature
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 from .depth import depth_imbalance
 from .quoted import quoted_spread_bps
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..feature import Feature
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 from .crowding import herfindahl, log_basis
 from .volume import DETREND_DAYS
 

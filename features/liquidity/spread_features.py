@@ -6,7 +6,8 @@ What they are worth against real spreads is measured in the guide (page "Liquidi
 import numpy as np
 
 from ..feature import Feature
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 from .abdi_ranaldo import ABDI_RANALDO_PAIRS
 from .edge import EDGE
 from .flow import taker_imbalance

@@ -6,7 +6,8 @@ Amihud (2002), Journal of Financial Markets 5(1).
 import numpy as np
 
 from ..feature import Feature
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 
 DETREND_DAYS = 90
 """Illiquidity falls for years as a market grows; it is measured against its last ninety days."""

@@ -7,7 +7,8 @@ import numpy as np
 
 from ...markets import DAYS_PER_YEAR
 from ..feature import Feature
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 from .jump_filter import JumpFilter
 from .markov_switching import Order, Shocks
 from .switching_filter import SwitchingFilter

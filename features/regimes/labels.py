@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..measures import Values
-from ..moving import ExpandingQuantile, Lag, TrailingMean, TrailingQuantile
+from ..moving import ExpandingQuantile, Lag, TrailingMean, TrailingQuantile, Values
 
 Present = NDArray[np.bool_]
 

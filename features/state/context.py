@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...markets import DAYS_PER_YEAR
-from ..measures import Measures, Values
+from ..measures import Measures
+from ..moving import Values
 
 
 @dataclass(frozen=True, kw_only=True)

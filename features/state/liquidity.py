@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..feature import Feature
-from ..measures import Measures, Values
-from ..moving import Lag, TrailingMean, TrailingQuantile
+from ..measures import Measures
+from ..moving import Lag, TrailingMean, TrailingQuantile, Values
 from .context import spread_out
 
 PROBABILITY = 0.9

@@ -15,8 +15,8 @@ from typing import Self
 import numpy as np
 
 from ..feature import Feature
-from ..measures import Measures, Values
-from ..moving import Lag, TrailingMean
+from ..measures import Measures
+from ..moving import Lag, TrailingMean, Values
 from .context import (
     CREDIT,
     DOLLAR,

@@ -9,8 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from ..measures import Values
-from ..moving import Lag, TrailingCovariance, TrailingMean
+from ..moving import Lag, TrailingCovariance, TrailingMean, Values
 
 
 def _column(series: Values) -> Values:

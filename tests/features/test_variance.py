@@ -16,7 +16,6 @@ from foremargin.features import (
     build_features,
     garman_klass_variance,
     overnight_variance,
-    panel_variance,
     parkinson_variance,
     range_variance,
     variance_measure,
@@ -113,7 +112,9 @@ def test_garman_klass_is_never_negative_when_the_range_encloses_the_body(
 
 @pytest.mark.parametrize("factor", [0.1, 7.0])
 def test_variance_scales_with_the_square_of_returns(make_panel: MakePanel, factor: float) -> None:
-    base, scaled = panel_variance(make_panel()), panel_variance(make_panel(scale=factor))
+    base, scaled = (
+        Measures(panel=panel).variance for panel in (make_panel(), make_panel(scale=factor))
+    )
     # Logs of rounded prices: a move of 1e-5 keeps eleven of sixteen digits, squared ten.
     known = base > 1e-9
     np.testing.assert_allclose(scaled[known], factor**2 * base[known], rtol=1e-6)
