@@ -27,8 +27,8 @@ class Observations:
     known_at : ndarray of int64, shape (n,)
         The moment from which it could be known, never before `time`.
     values : mapping of str to ndarray, shape (n,)
-        For an instrument, fields of :data:`foremargin.markets.FIELDS`; for the market, names of its own.
-        NaN where unknown.
+        For an instrument, fields of :data:`foremargin.markets.FIELDS`; for the market, names of its
+        own. NaN where unknown.
     max_age : pandas.Timedelta or None
         How long after `known_at` the last value still stands; None for as long as the instrument
         or the series lives.

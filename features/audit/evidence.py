@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtrc, gammaincc, ndtr
+from scipy.special import bdtrc, ndtr
 
 from .news import News
 from .report import LeakTest
@@ -19,12 +19,8 @@ FARTHEST_OFFSET = 21
 _OWN_LAGS = (1, 2, 3)  # a smoothed forecast goes on as it went; three rows say how
 _PAST_OFFSETS = (-4, -3, -2, -1)
 # Outside knowledge leads too. On the S&P 500 of 2002 to 2020, implied volatility and leverage went
-# with the next shock with 0.32 when returns were not taken out and 0.15 when they were, and with
-# later shocks for 15 % of their variance.
+# with the next shock with 0.32 when returns were not taken out and 0.15 when they were.
 _SKILL_CEILING = 0.4  # correlation with one later shock
-_SHARE_CEILING = 0.25  # share of later shocks in what the past does not explain
-_SHARE_CEILING_BLIND = 0.4  # the same where past returns, which an honest forecast knows, are not
-_ABOVE_CHANCE = 1.5  # times the largest share in windows that have nothing to do with each other
 _RESPONSE_MARGIN = 0.1  # by which a reaction to a later shock may exceed that to known ones
 _SMALLEST_PEAK = 0.02  # by how much a profile must rise into the future
 _LEAST_CORRELATION = 0.1  # a forecast that goes with nothing has no peak
@@ -161,37 +157,6 @@ def foresight(move: Move, news: News, *, what: str = "outcome") -> Evidence | No
     )
 
 
-def future_share(move: Move, news: News) -> Evidence | None:
-    """Measure how much of what the past does not explain consists of later shocks.
-
-    The sum of squared correlations with the next shocks is compared with the same sum over
-    windows far away in time, which have the same persistence and no connection.
-    """
-    if move.unexplained is None:
-        return None
-    at_lag = _correlation_at_every_lag(move.unexplained, news.shock)
-    n_later = FARTHEST_OFFSET + 1
-    sums = np.convolve(np.r_[at_lag, at_lag[: n_later - 1]] ** 2, np.ones(n_later), mode="valid")
-    far = sums[2 * n_later : len(at_lag) - 3 * n_later]
-    share = float(sums[0] - far.mean())
-    # Slow forecasts on few rows have few independent windows; chance reaches some of them.
-    by_chance = sums[0] <= _ABOVE_CHANCE * far.max()
-    ceiling = _SHARE_CEILING_BLIND if news.of_returns is None else _SHARE_CEILING
-    excess = max(float(sums[0]) - ceiling, 1e-12)
-    # A sum of squares of nearly normal correlations is nearly a gamma variable.
-    variance = max(float(far.var()), 1e-12)
-    p_value = gammaincc(far.mean() ** 2 / variance, excess * far.mean() / variance)
-    return Evidence(
-        test=LeakTest.FUTURE_SHARE,
-        offset=int(np.argmax(at_lag[:n_later])),
-        effect=share,
-        statistic=float((excess - far.mean()) / np.sqrt(variance)),
-        p_value=1.0 if by_chance else float(p_value),
-        detail=f"consists of later outcomes for {100 * share:.0f} % of what the past does not "
-        "explain, as centred windows, smoothed states and values filled backwards do",
-    )
-
-
 def profile_peak(move: Move, log_outcome: Array, *, overlap: int) -> Evidence:
     """Compare the correlation with later outcomes with that with the forecast's own.
 
@@ -302,15 +267,6 @@ def _spread_misfit(log_forecast: Array, log_outcome: Array) -> float:
     if min(spread) < _STILL:
         return np.inf
     return float(abs(np.log(spread[0] / spread[1])) * np.sqrt(len(log_forecast)))
-
-
-def _correlation_at_every_lag(values: Array, later: Array) -> Array:
-    """Return the mean of ``values[t] * later[t + lag]`` at lags 0, 1, ..., -1, circular."""
-    left, right = np.nan_to_num(values), np.nan_to_num(later)
-    n = int((np.isfinite(values) & np.isfinite(later)).sum())
-    spectrum = np.conj(np.fft.rfft(left)) * np.fft.rfft(right)
-    at_lag: Array = np.fft.irfft(spectrum, n=len(left)) / n
-    return at_lag
 
 
 def _apart(rows: np.ndarray, distance: int) -> np.ndarray:

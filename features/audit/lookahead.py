@@ -15,7 +15,6 @@ from .evidence import (
     before_the_jump,
     exact_fit,
     foresight,
-    future_share,
     move_of,
     profile_peak,
     response_timing,
@@ -23,11 +22,12 @@ from .evidence import (
 from .news import News, build_news
 from .overlap import singles_of
 from .report import PROFILE_COLUMNS, LeakReport, LeakTest, LeakVerdict, ModelVerdict
+from .share import future_share, smoothed_changes
 from .statistics import holm, mean_of, shifted, without_season
 from .table import Series, all_series, floored_log, read_forecasts
 
 # What a source that truly leads (a calendar of events, a book that thins out) can do too.
-_AMBIGUOUS = (LeakTest.ONSET, LeakTest.PROFILE)
+_AMBIGUOUS = (LeakTest.SMOOTHED, LeakTest.ONSET, LeakTest.PROFILE)
 _PROFILE_OFFSETS = range(-3, 4)
 _ALL = "(all)"
 
@@ -45,8 +45,8 @@ def audit_lookahead(
 
     What cannot be told from such a table: scaling on a sample that does not end with the rows of
     the table, and a weak leak beside much honest skill; for these :func:`audit_pipeline` is the
-    proof. A source that truly leads the outcomes looks like a leak; where only moves before jumps
-    and rising profiles were seen, the verdict is `suspicious`.
+    proof. A source that truly leads the outcomes looks like a leak; where only moves before jumps,
+    rising profiles and smoothed changes were seen, the verdict is `suspicious`.
 
     Parameters
     ----------
@@ -227,6 +227,7 @@ def _examine(one: Series, move: Move, base: _Base) -> Iterator[Evidence]:
         seen += [
             response_timing(move, returns, what="size of the return"),
             foresight(move, returns, what="size of the return"),
+            smoothed_changes(move, returns),
         ]
     yield from (evidence for evidence in seen if evidence is not None)
 

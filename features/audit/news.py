@@ -11,6 +11,8 @@ from .table import floored_log
 
 _ROWS_PER_SLOT = 8  # rows that a slot of the season needs to have a mean of its own
 _RETURN_DECAY = 0.94
+# In a market that switches, the next outcome depends on the last ones by steps.
+_BENDS = (0.5, 0.65, 0.8, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,9 +49,9 @@ class News:
 def build_news(origin: NDArray[np.int64], outcome: Array, log_return: Array) -> News:
     """Split outcomes, shape (n,), into what their own past explains and news.
 
-    `outcome` is of the one period after each origin. Its past is: single outcomes and averages
-    over 5 to 66 rows (Corsi 2009), and where there are returns, their size, sign and
-    exponentially weighted square; season means are taken out.
+    `outcome` is of the one period after each origin. Its past is: single outcomes, bends of
+    the last one, and averages over 5 to 66 rows (Corsi 2009), and where there are returns,
+    their size, sign and exponentially weighted square; season means are taken out.
     """
     slots = season_slots(origin)
     log_outcome = without_season(floored_log(outcome), slots)
@@ -84,6 +86,8 @@ def _functions_of_the_past(log_outcome: Array, log_return: Array) -> Array:
     bounds = np.nanquantile(log_outcome, [0.001, 0.999])
     level = pd.Series(np.exp(np.clip(log_outcome, *bounds)))
     columns = [log_outcome, *(shifted(log_outcome, k) for k in (1, 2, 3))]
+    bends = np.nanquantile(log_outcome, _BENDS)
+    columns += [np.maximum(log_outcome - bend, 0.0) for bend in bends]
     columns += [_mean(series, window) for window in (5, 10, 22, 66)]
     columns += [np.log(_mean(level, window)) for window in (5, 22)]
     columns.append(np.log(level.ewm(alpha=1 - _RETURN_DECAY, ignore_na=True).mean().to_numpy()))

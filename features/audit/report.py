@@ -19,6 +19,8 @@ class LeakTest(StrEnum):
     """What the past does not explain of it goes with one later outcome, more than skill can."""
     FUTURE_SHARE = "future-share"
     """What the past does not explain of it is made of the next outcomes: it was smoothed."""
+    SMOOTHED = "smoothed-changes"
+    """Its changes go with the size of returns for weeks after them: states were smoothed."""
     PROFILE = "lead-lag-profile"
     """It goes with a later outcome better than with the one that it forecasts."""
     ONSET = "before-the-jump"

@@ -64,7 +64,8 @@ def check_bars(frame: pd.DataFrame, *, instrument: str) -> list[Finding]:
     ----------
     frame : pandas.DataFrame, one row per bar
         Columns of a canonical bar file: ``open_time`` or ``close_time`` (zoned), ``close``, and
-        optionally open, high, low, volume and the others of :data:`foremargin.markets.columns.COLUMNS`.
+        optionally open, high, low, volume and the others of
+        :data:`foremargin.markets.columns.COLUMNS`.
     instrument : str
         Whose bars; findings carry the name.
 

@@ -14,6 +14,7 @@ from foremargin.features import LeakTest, LeakVerdict, audit_lookahead
 from foremargin.features.audit.evidence import Move, before_the_jump, response_timing
 from foremargin.features.audit.news import News
 from foremargin.features.audit.overlap import singles_of
+from foremargin.features.audit.share import smoothed_changes
 from foremargin.features.audit.statistics import holm, mean_of
 from foremargin.features.audit.table import Series
 
@@ -54,12 +55,12 @@ def regression(variance: Array, horizon: int, *, whole_sample: bool = False) -> 
     out = np.full(len(log), np.nan)
     if whole_sample:
         rows = np.isfinite(y) & (np.arange(len(y)) >= BURN)
-        return np.exp(x @ np.linalg.lstsq(x[rows], y[rows], rcond=None)[0])
+        return np.asarray(np.exp(x @ np.linalg.lstsq(x[rows], y[rows], rcond=None)[0]))
     for first in range(200, len(log), 21):
         known = slice(22, first - horizon + 1)
         weights = np.linalg.lstsq(x[known], y[known], rcond=None)[0]
         out[first : first + 21] = x[first : first + 21] @ weights
-    return np.exp(out)
+    return np.asarray(np.exp(out))
 
 
 def gjr(log_return: Array) -> Array:
@@ -183,10 +184,10 @@ def test_a_forecast_that_knows_the_season_is_no_leak(seed: int) -> None:
         log = np.log(variance)
         level = ewma(log, 0.97)
         slot = np.arange(len(log)) % 168
-        known = pd.Series(log - level).groupby(slot)
-        known = known.transform(lambda x: x.cumsum() / (np.arange(len(x)) + 5))
+        by_slot = pd.Series(log - level).groupby(slot)
+        known = by_slot.transform(lambda x: x.cumsum() / (np.arange(len(x)) + 5))
         # The slot of the next period was last seen 167 periods ago.
-        return np.exp(level + known.shift(167).fillna(0.0).to_numpy())
+        return np.asarray(np.exp(level + known.shift(167).fillna(0.0).to_numpy()))
 
     honest = table(market, seasonal, horizons=(1,), freq="1h", model="honest")
     early = honest.assign(model="early", variance=honest["variance"].shift(-1))
@@ -222,12 +223,12 @@ def test_a_shift_of_one_row_moves_the_profile_by_one(market: Array) -> None:
     honest = table(market, HONEST["last"], horizons=(1,), model="honest")
     early = honest.assign(model="early", variance=honest["variance"].shift(-1))
     profile = audit_lookahead(pd.concat([honest, early])).profile().frame()
-    honest_row = profile.loc[("honest", "X", 1)]
+    honest_row = profile.xs(("honest", "X", 1))
     assert honest_row.idxmax() == -1
     assert (honest_row.loc[-1:].diff().dropna() < 0).all()
-    early_row = profile.loc[("early", "X", 1)]
+    early_row = profile.xs(("early", "X", 1))
     np.testing.assert_allclose(early_row.loc[-2:3], honest_row.loc[-3:2], atol=0.01)
-    response = audit_lookahead(early).profile().frame(values="response").loc[("early", "X", 1)]
+    response = audit_lookahead(early).profile().frame(values="response").xs(("early", "X", 1))
     assert response.idxmax() == 0
     assert response.loc[0] > 0.8
 
@@ -276,6 +277,95 @@ def test_a_reaction_to_the_future_is_weighed_against_the_one_to_the_past(
         assert seen.effect == pytest.approx(future - known, abs=4 * 0.03)
 
 
+STAY = np.array([0.985, 0.96])  # of the calm and the wild state, a period
+SPREAD = np.array([0.009, 0.025])
+
+
+def switching(n: int, seed: int) -> Array:
+    """Variance and return of each period: two states times a persistent volatility."""
+    rng = np.random.default_rng(seed)
+    total, state = n + BURN, 0
+    deviation = np.empty(total)
+    for t, draw in enumerate(rng.random(total)):
+        state = 1 - state if draw > STAY[state] else state
+        deviation[t] = SPREAD[state]
+    slow = lfilter([1.0], [1.0, -0.97], 0.085 * rng.normal(size=total))
+    log_return = deviation * np.exp(slow / 2) * rng.normal(size=total)
+    return np.stack([log_return**2, log_return])
+
+
+def wild_probability(log_return: Array, *, smoothed: bool) -> Array:
+    """Chance of the wild state in each period, given returns up to it or all (Kim 1994)."""
+    move = np.array([[STAY[0], 1 - STAY[0]], [1 - STAY[1], STAY[1]]])
+    likelihood = np.exp(-0.5 * (log_return[:, None] / SPREAD) ** 2) / SPREAD
+    filtered = np.empty((len(log_return), 2))
+    belief = np.array([0.7, 0.3])
+    for t, row in enumerate(likelihood):
+        belief = (belief @ move) * row
+        belief /= belief.sum()
+        filtered[t] = belief
+    if not smoothed:
+        return filtered[:, 1]
+    out = filtered.copy()
+    for t in range(len(out) - 2, -1, -1):
+        out[t] = filtered[t] * (move @ (out[t + 1] / (filtered[t] @ move)))
+    return out[:, 1]
+
+
+def states_forecast(market: Array, *, smoothed: bool) -> pd.DataFrame:
+    wild = wild_probability(market[1], smoothed=smoothed)
+    variance = (1 - wild) * SPREAD[0] ** 2 + wild * SPREAD[1] ** 2
+    return table(market, lambda v, r, h: h * variance, horizons=(1,))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_smoothed_states_of_the_last_known_period_are_flagged_and_filtered_ones_are_clean(
+    seed: int,
+) -> None:
+    market = switching(3000, seed)
+    assert audit_lookahead(states_forecast(market, smoothed=False)).clean
+    report = audit_lookahead(states_forecast(market, smoothed=True))
+    assert report.flagged == ("model",)
+    seen = report.evidence[report.evidence["rejected"]]
+    assert LeakTest.SMOOTHED.value in set(seen["test"])
+
+
+def test_a_state_that_is_seen_in_the_last_outcome_is_no_leak() -> None:
+    rng = np.random.default_rng(7)
+    state = np.zeros(2000 + BURN, dtype=np.intp)
+    for t in range(1, len(state)):
+        state[t] = state[t - 1] if rng.random() < STAY[state[t - 1]] else 1 - state[t - 1]
+    moves = rng.normal(size=(len(state), 24)) * SPREAD[state][:, None] / np.sqrt(24)
+    market = np.stack([(moves**2).sum(axis=1), moves.sum(axis=1)])
+    rows = table(market, lambda v, r, h: np.where(v > SPREAD.prod(), *SPREAD[::-1] ** 2) * h)
+    assert audit_lookahead(rows).clean
+
+
+def test_smoothed_changes_are_not_looked_for_without_returns() -> None:
+    rows = states_forecast(switching(1000, 1), smoothed=True).drop(columns="log_return")
+    tests = set(audit_lookahead(rows).evidence["test"])
+    assert LeakTest.SMOOTHED.value not in tests
+
+
+@pytest.mark.parametrize(
+    ("offsets", "strength", "is_seen"),
+    [((1, 2, 3, 4, 5), 0.1, True), ((0,), 0.3, False), ((-1, -2), 0.3, False), ((9,), 0.3, False)],
+)
+def test_smoothed_changes_need_several_later_shocks_beyond_the_first(
+    offsets: tuple[int, ...], strength: float, is_seen: bool
+) -> None:
+    shock, noise = np.random.default_rng(6).normal(size=(2, 3000))
+    news = News(slots=np.zeros((3000, 1), dtype=np.intp), known=np.zeros((3000, 1)), shock=shock)
+    change = np.sum([strength * news.shock_at(k) for k in offsets], axis=0) + 0.97 * noise
+    move = Move(change=None, unexplained_change=change, unexplained=None, level=np.zeros(3000))
+    seen = smoothed_changes(move, news)
+    assert seen is not None
+    assert (seen.p_value < 1e-3) is is_seen
+    if is_seen:
+        # Five correlations of 0.1; each estimate has a standard error of 0.018.
+        assert seen.effect == pytest.approx(0.05, abs=0.03)
+
+
 def test_a_forecast_that_leads_without_knowing_much_is_suspicious_and_no_leak() -> None:
     # A source that runs three rows ahead, nearly drowned in noise of its own.
     noise = np.random.default_rng(4).normal(size=3000 + BURN)
@@ -292,7 +382,7 @@ def test_a_forecast_that_leads_without_knowing_much_is_suspicious_and_no_leak() 
 
 
 def test_a_regression_over_all_instruments_fitted_on_these_rows_is_seen() -> None:
-    parts, columns = [], []
+    parts = []
     for k in range(3):
         rows = table(simulate(600, k), HONEST["ewma"], horizons=(1,)).assign(instrument=f"I{k}")
         parts.append(rows.dropna())
