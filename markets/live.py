@@ -1,6 +1,6 @@
 """A live market: bars or trades come in, whole periods come out, as a backtest would see them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .assembly.attaching import Axis, attach
 from .bars.aggregation import Periods, aggregate, with_covariation
 from .bars.cleaning import Bars
 from .bars.ticks import bars_from_ticks
 from .columns import COLUMNS
+from .observations import Observations
 from .panel import Missing, Panel
 from .parsing import nanoseconds, to_utc
 
@@ -141,7 +143,7 @@ class LivePanel:
             )
         kept.ticks.append(ticks)
 
-    def close(self, now: pd.Timestamp) -> Panel:
+    def close(self, now: pd.Timestamp, *, observations: Sequence[Observations] = ()) -> Panel:
         """Return the periods that have ended by `now`; later bars stay for the next call.
 
         A period in which no instrument has a bar gives a row only if one of them trades every
@@ -151,21 +153,28 @@ class LivePanel:
         ----------
         now : pandas.Timestamp
             Zoned; everything that belongs before it has been added.
+        observations : sequence of Observations
+            What became known since the last call, and the last value before it of each level that
+            still stands; joined as they would be in a panel that is loaded. What is not handed
+            over is unknown.
 
         Raises
         ------
         InputError
-            If `now` has no time zone.
+            If `now` has no time zone, or an observation may mean several instruments; nothing is
+            closed then.
         """
         if now.tzinfo is None:
             raise InputError(f"now must carry a time zone, was {now}; write UTC")
+        nothing = np.zeros((0, len(self.instruments)), dtype=np.int8)
+        attach(observations, {}, axis=self._axis(np.zeros(0, dtype=np.int64), nothing))
         until = now.floor(self.period)
         if until <= self._closed:
             return self._history.rows(0, 0)
         pieces = self._pieces(until)
         starts = self._starts(pieces, until)
         self._closed = until
-        rows = self._assemble(starts, pieces)
+        rows = self._assemble(starts, pieces, observations)
         if rows.n_periods:
             self._history = rows.rows(rows.n_periods - 1, rows.n_periods)
         return rows
@@ -243,7 +252,16 @@ class LivePanel:
         starts = np.unique(np.concatenate([np.array([], dtype=np.int64), *known]))
         return starts[starts >= first]
 
-    def _assemble(self, starts: NDArray[np.int64], pieces: Mapping[str, Periods | None]) -> Panel:
+    def _axis(self, ends: NDArray[np.int64], missing: NDArray[np.int8]) -> Axis:
+        listings = self._history.listings
+        return Axis(ends=ends, period=self.period.value, missing=missing, listings=listings)
+
+    def _assemble(
+        self,
+        starts: NDArray[np.int64],
+        pieces: Mapping[str, Periods | None],
+        observations: Sequence[Observations],
+    ) -> Panel:
         shape = (len(starts), len(self.instruments))
         missing = np.full(shape, Missing.NO_DATA, dtype=np.int8)
         names = {"close", "log_return"}.union(*(p.values for p in pieces.values() if p))
@@ -257,16 +275,21 @@ class LivePanel:
             missing[rows, i] = np.where(piece.traded[new], Missing.PRESENT, Missing.HALTED)
             for field, values in piece.values.items():
                 columns[field][rows, i] = values[new]
+        close, log_return = columns.pop("close"), columns.pop("log_return")
+        axis = self._axis(starts + self.period.value, missing)
+        context, findings = attach(observations, columns, axis=axis)
         return Panel(
-            time=(starts + self.period.value).view("datetime64[ns]"),
+            time=axis.ends.view("datetime64[ns]"),
             period=self.period,
             instruments=self.instruments,
-            close=columns.pop("close"),
-            log_return=columns.pop("log_return"),
+            close=close,
+            log_return=log_return,
             missing=missing,
             periods_per_year=self._history.periods_per_year,
             fields=columns,
-            listings=self._history.listings,
+            context=context,
+            listings=axis.listings,
+            findings=tuple(findings),
             source="live",
         )
 

@@ -6,7 +6,13 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import FeatureStream, build_features
-from foremargin.markets import LivePanel, Missing, bars_from_ticks, load_panel
+from foremargin.markets import (
+    LivePanel,
+    Missing,
+    Observations,
+    bars_from_ticks,
+    load_panel,
+)
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 
@@ -157,3 +163,45 @@ def test_bars_of_trades_add_up_to_the_trades():
 def test_trades_that_cannot_be_read_are_refused(change, sentence):
     with pytest.raises(InputError, match=sentence):
         bars_from_ticks(change(trades(1, seed=4)), length=pd.Timedelta("1h"))
+
+
+def test_observations_are_joined_live_as_they_are_when_loaded(ticks, tmp_path):
+    for name, table in ticks.items():
+        bars_from_ticks(table, length=pd.Timedelta("5min")).to_parquet(tmp_path / f"{name}.parquet")
+    rng = np.random.default_rng(5)
+    hours = pd.date_range(START, periods=480, freq="1h")
+    late = hours + pd.to_timedelta(rng.uniform(0.0, 90.0, size=480), unit="min")
+    seen = pd.DataFrame({"time": hours, "known_at": late})
+    funding = seen.assign(instrument="A", funding_rate=rng.normal(size=480))
+    funding.to_parquet(tmp_path / "funding.parquet")
+    seen.assign(VIX=rng.uniform(10.0, 30.0, size=480)).to_parquet(tmp_path / "vix.parquet")
+    loaded = load_panel(tmp_path, period="4h")
+    cut = loaded.n_periods - 20
+    live = LivePanel.after(loaded.upto(cut), bar_length="5min")
+    for row in range(cut, loaded.n_periods):
+        begin, end = (pd.Timestamp(loaded.time[i], tz="UTC") for i in (row - 1, row))
+        for name, table in ticks.items():
+            live.add_ticks(name, table[(table["time"] >= begin) & (table["time"] < end)])
+        # A day of what is known by now: more than what is new, and no harm.
+        recent = np.flatnonzero((late <= end) & (hours > end - pd.Timedelta("1D")))
+        closed = live.close(
+            end,
+            observations=[
+                observations("A", funding.iloc[recent], "funding_rate"),
+                observations(None, pd.read_parquet(tmp_path / "vix.parquet").iloc[recent], "VIX"),
+            ],
+        )
+        expected = loaded.fields["funding_rate"][row : row + 1]
+        np.testing.assert_array_equal(closed.fields["funding_rate"], expected)
+        np.testing.assert_array_equal(closed.context["VIX"], loaded.context["VIX"][row : row + 1])
+    assert np.isfinite(loaded.context["VIX"][cut:]).all()
+
+
+def observations(instrument, table, name):
+    return Observations(
+        instrument=instrument,
+        origin="live",
+        time=table["time"].astype("datetime64[ns, UTC]").astype(np.int64).to_numpy(),
+        known_at=table["known_at"].astype("datetime64[ns, UTC]").astype(np.int64).to_numpy(),
+        values={name: table[name].to_numpy()},
+    )
