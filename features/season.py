@@ -26,8 +26,7 @@ def _season_ahead(
     slot_of_next: NDArray[np.int64],
     ahead: NDArray[np.int64],
     week: NDArray[np.int64],
-    total: Values,
-    count: Values,
+    tally: Values,
     slots: NDArray[np.int64],
     seen: NDArray[np.int64],
 ) -> Values:
@@ -35,6 +34,7 @@ def _season_ahead(
 
     The slots after the next one are read off the same place a week before.
     """
+    total, count = tally[0], tally[1]
     n_rows, n_columns = deviation.shape
     out = np.full((n_rows, n_columns), np.nan)
     for i in range(n_columns):
@@ -62,8 +62,7 @@ def _season_ahead(
 class _Season:
     """Deviations seen so far by hour of the week, and the slots of the last week."""
 
-    total: Values
-    count: Values
+    tally: Values
     slots: NDArray[np.int64]
     seen: NDArray[np.int64]
 
@@ -71,8 +70,7 @@ class _Season:
     def fresh(cls, week: NDArray[np.int64]) -> Self:
         k = len(week)
         return cls(
-            total=np.zeros((k, _SLOTS)),
-            count=np.zeros((k, _SLOTS)),
+            tally=np.zeros((2, k, _SLOTS)),
             slots=np.zeros((k, int(week.max(initial=1))), dtype=np.int64),
             seen=np.zeros(k, dtype=np.int64),
         )
@@ -83,7 +81,7 @@ def _season(m: Measures, *, days: float) -> Values:
     week = m.span(days=7)
     ahead = np.minimum(m.span(days), week)
     state = m.remember(lambda: _Season.fresh(week))
-    kept = (state.total, state.count, state.slots, state.seen)
+    kept = (state.tally, state.slots, state.seen)
     return np.asarray(_season_ahead(deviation, m.present, m.slot_of_next(), ahead, week, *kept))
 
 

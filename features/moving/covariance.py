@@ -16,14 +16,14 @@ def _covariance(
     present: Present,
     window: Counts,
     needed: Counts,
-    ring_x: Values,
-    ring_y: Values,
+    ring: Values,
     seen: Counts,
     sums: Values,
 ) -> Values:
     # sums[i] holds: count, shift of x, shift of y, and the sums of x, y and xy after the shifts;
     # then the last finite pair and how often in a row its x and its y have come.
     n_rows, n_columns = x.shape
+    ring_x, ring_y = ring[0], ring[1]
     out = np.full((n_rows, n_columns), np.nan)
     for i in range(n_columns):
         w = window[i]
@@ -80,8 +80,7 @@ class TrailingCovariance:
 
     window: Counts
     needed: Counts
-    ring_x: Values
-    ring_y: Values
+    ring: Values
     seen: Counts
     sums: Values
 
@@ -92,15 +91,14 @@ class TrailingCovariance:
         return cls(
             window=window,
             needed=needed,
-            ring_x=np.full((k, longest), np.nan),
-            ring_y=np.full((k, longest), np.nan),
+            ring=np.full((2, k, longest), np.nan),
             seen=np.zeros(k, dtype=np.int64),
             sums=np.zeros((k, 10)),
         )
 
     def advance(self, x: Values, y: Values, present: Present) -> Values:
         """Take further rows and return the covariance at each; NaN on too few pairs."""
-        state = (self.ring_x, self.ring_y, self.seen, self.sums)
+        state = (self.ring, self.seen, self.sums)
         return np.asarray(
             _covariance(dense(x), dense(y), present, self.window, self.needed, *state)
         )

@@ -16,12 +16,13 @@ def _mean(
     window: Counts,
     needed: Counts,
     ring: Values,
-    seen: Counts,
-    finite: Counts,
-    same: Counts,
-    total: Values,
-    slack: Values,
+    counts: Counts,
+    sums: Values,
 ) -> Values:
+    # counts[i]: periods seen, finite values in the window, equal values in a row.
+    # sums[i]: the sum of the window, and the rounding error that it leaves out.
+    seen, finite, same = counts[:, 0], counts[:, 1], counts[:, 2]
+    total, slack = sums[:, 0], sums[:, 1]
     n_rows, n_columns = x.shape
     out = np.full((n_rows, n_columns), np.nan)
     for i in range(n_columns):
@@ -79,11 +80,8 @@ class TrailingMean:
     window: Counts
     needed: Counts
     ring: Values
-    seen: Counts
-    finite: Counts
-    same: Counts
-    total: Values
-    slack: Values
+    counts: Counts
+    sums: Values
 
     @classmethod
     def fresh(cls, window: Counts, needed: Counts) -> Self:
@@ -94,14 +92,11 @@ class TrailingMean:
             needed=needed,
             # One place more than the window: the last finite value.
             ring=np.full((k, int(window.max(initial=1)) + 1), np.nan),
-            seen=np.zeros(k, dtype=np.int64),
-            finite=np.zeros(k, dtype=np.int64),
-            same=np.zeros(k, dtype=np.int64),
-            total=np.zeros(k),
-            slack=np.zeros(k),
+            counts=np.zeros((k, 3), dtype=np.int64),
+            sums=np.zeros((k, 2)),
         )
 
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the mean at each; NaN where too few values are finite."""
-        state = (self.ring, self.seen, self.finite, self.same, self.total, self.slack)
+        state = (self.ring, self.counts, self.sums)
         return np.asarray(_mean(dense(x), present, self.window, self.needed, *state))

@@ -35,9 +35,10 @@ def _quantile(
     probability: float,
     ring: Values,
     ordered: Values,
-    seen: Counts,
-    count: Counts,
+    counts: Counts,
 ) -> Values:
+    # counts[i]: periods seen, finite values in the window.
+    seen, count = counts[:, 0], counts[:, 1]
     n_rows, n_columns = x.shape
     out = np.full((n_rows, n_columns), np.nan)
     for i in range(n_columns):
@@ -79,8 +80,7 @@ class TrailingQuantile:
     probability: float
     ring: Values
     ordered: Values
-    seen: Counts
-    count: Counts
+    counts: Counts
 
     @classmethod
     def fresh(cls, window: Counts, needed: Counts, probability: float) -> Self:
@@ -92,13 +92,12 @@ class TrailingQuantile:
             probability=probability,
             ring=np.full((k, longest), np.nan),
             ordered=np.full((k, longest), np.nan),
-            seen=np.zeros(k, dtype=np.int64),
-            count=np.zeros(k, dtype=np.int64),
+            counts=np.zeros((k, 2), dtype=np.int64),
         )
 
     def advance(self, x: Values, present: Present) -> Values:
         """Take further rows and return the quantile at each; NaN where too few are finite."""
-        state = (self.ring, self.ordered, self.seen, self.count)
+        state = (self.ring, self.ordered, self.counts)
         return np.asarray(
             _quantile(dense(x), present, self.window, self.needed, self.probability, *state)
         )

@@ -87,6 +87,7 @@ _LONG_RATE = Series(
 
 
 _LARGEST_DECIMAL = 3.0  # volatility per year
+_PERCENT = 100.0
 
 
 def series_of(m: Measures, series: Series) -> Values:
@@ -103,7 +104,7 @@ def series_of(m: Measures, series: Series) -> Values:
     if not series.logarithmic:
         return values
     if series.volatility:
-        values = np.where(values > _LARGEST_DECIMAL, values / 100.0, values)
+        values = np.where(values > _LARGEST_DECIMAL, values / _PERCENT, values)
     return np.log(np.where(values > 0.0, values, np.nan))
 
 
