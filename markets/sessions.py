@@ -16,6 +16,7 @@ ALWAYS_OPEN = "24/7"
 
 # Ten whole years in which every calendar is recorded: the year of an instrument must not depend
 # on how much of it has been loaded.
+_CALENDAR_DAYS_PER_YEAR = 365.25  # leap years included
 _USUAL_YEARS = (2010, 2019)
 
 _NEVER = np.iinfo(np.int64).max - DAY_NS
@@ -102,7 +103,7 @@ class Sessions:
         period : int
             Length of a period, at most a day, nanoseconds.
         """
-        n_years = (self.last - self.first) / DAY_NS / 365.25
+        n_years = (self.last - self.first) / DAY_NS / _CALENDAR_DAYS_PER_YEAR
         if period == DAY_NS:
             return len(self.day) / n_years
         touched = (self.closes - 1) // period - self.opens // period + 1

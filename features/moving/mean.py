@@ -43,12 +43,6 @@ def _mean(
                 ring[i, w] = value
             ring[i, place] = value
             seen[i] += 1
-            if place == w - 1:
-                # Summed afresh once per window, so that rounding never builds up.
-                total[i], slack[i] = 0.0, 0.0
-                for j in range(w):
-                    if np.isfinite(ring[i, j]):
-                        _add(total, slack, i, ring[i, j])
             if finite[i] >= needed[i]:
                 # Equal values have that value as their mean, not one off by a rounding residue.
                 all_same = same[i] >= finite[i]

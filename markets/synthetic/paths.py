@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ..calendars import weekday
+from ..panel import DAYS_PER_YEAR
 from ..parsing import DAY_NS
 from ..sessions import ALWAYS_OPEN, sessions_of
 from .spec import Collapse, InstrumentSpec, MarketSpec
 
 Array = NDArray[np.float64]
-_DAYS_PER_YEAR = 365.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +125,7 @@ def _chain(mean_bars: Array, n: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def _jumps(spec: MarketSpec, per_year: Array, rng: np.random.Generator) -> Array:
-    count = rng.poisson(per_year / (_DAYS_PER_YEAR * spec.bars_per_day))
+    count = rng.poisson(per_year / (DAYS_PER_YEAR * spec.bars_per_day))
     size = rng.standard_normal(len(count))
     jump: Array = count * spec.jumps.mean + np.sqrt(count) * spec.jumps.sd * size
     return jump
@@ -182,7 +182,7 @@ def _priced(
             f"{instrument.name} must trade in two bars at least, found {len(rows)} in "
             f"{spec.days} days from {spec.start}; lengthen the market"
         )
-    jump_rate = spec.jumps.per_year / (_DAYS_PER_YEAR * spec.bars_per_day)
+    jump_rate = spec.jumps.per_year / (DAYS_PER_YEAR * spec.bars_per_day)
     jump_size = spec.jumps.mean**2 + spec.jumps.sd**2
     close = path[rows, -1]
     first = np.log(instrument.price) + start[rows]
@@ -241,7 +241,7 @@ def _bar_variance(
     spec: MarketSpec, instrument: InstrumentSpec, season: Array, is_open: NDArray[np.bool_]
 ) -> Array:
     """Return the usual variance of each bar; a year of them has the annual volatility squared."""
-    per_bar = instrument.annual_volatility**2 / (_DAYS_PER_YEAR * spec.bars_per_day)
+    per_bar = instrument.annual_volatility**2 / (DAYS_PER_YEAR * spec.bars_per_day)
     if is_open.all():
         return per_bar * season
     return np.asarray(per_bar * season / season.mean())

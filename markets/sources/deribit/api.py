@@ -14,6 +14,9 @@ from ..answers import item, whole_number
 DERIBIT = "https://www.deribit.com"
 """Address of the exchange."""
 
+PERCENT = 100.0
+"""Deribit quotes volatilities in percent per year."""
+
 MS_NS = 1_000_000
 """Nanoseconds in a millisecond, the unit of Deribit's times."""
 

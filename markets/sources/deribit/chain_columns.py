@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ....errors import InputError, SourceError
 from ...parsing import nanoseconds, to_utc
 from ..answers import item, number, whole_number
-from .api import MS_NS
+from .api import MS_NS, PERCENT
 
 NUMBERS: Mapping[str, str] = {
     "strike": "strike",
@@ -32,7 +32,6 @@ GREEKS = ("delta", "gamma", "vega", "theta")
 _TIMES = ("expiry", "time")
 _OWN = ("instrument", *_TIMES, "is_call", *NUMBERS, *GREEKS)
 _VOLATILITIES = ("mark_iv", "bid_iv", "ask_iv")
-_PERCENT = 100.0
 _SIDES = ("call", "put")
 
 
@@ -65,7 +64,7 @@ def chain_columns(records: Sequence[Mapping[str, Any]], *, origin: str) -> dict[
     for ours, theirs in NUMBERS.items():
         values = np.array([number(one, theirs, origin) for one in records], dtype=np.float64)
         if ours in _VOLATILITIES:
-            values = np.where(values > 0, values / _PERCENT, np.nan)
+            values = np.where(values > 0, values / PERCENT, np.nan)
         columns[ours] = values
     greeks = [_greeks(one, origin) for one in records]
     for name in GREEKS:

@@ -9,7 +9,7 @@ import pandas as pd
 from ....errors import SourceError
 from ...parsing import DAY_NS, HOUR_NS, MINUTE_NS
 from ..answers import as_number, item, number, rows, whole_number
-from .api import MS_NS, Answer, DeribitApi
+from .api import MS_NS, PERCENT, Answer, DeribitApi
 
 VOLATILITY_INTERVALS: Mapping[str, str] = {"1m": "60", "1h": "3600", "12h": "43200", "1d": "1D"}
 """Bar lengths of DVOL, and Deribit's words for them (seconds)."""
@@ -33,7 +33,6 @@ _BAR_COLUMNS = {
     "volume": "volume",
     "cost": "quote_asset_volume",
 }
-_PERCENT = 100.0
 
 
 def volatility_index(
@@ -189,7 +188,7 @@ def _closes(answer: Answer, *, length: int) -> dict[int, float]:
         named = dict(zip(_CANDLE, rows(candle, answer.endpoint), strict=False))
         end = whole_number(named, "start", answer.endpoint) * MS_NS + length
         if end <= answer.time:
-            found[end] = number(named, "close", answer.endpoint) / _PERCENT
+            found[end] = number(named, "close", answer.endpoint) / PERCENT
     return found
 
 

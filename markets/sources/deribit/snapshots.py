@@ -9,7 +9,7 @@ import pandas as pd
 from ....errors import InputError
 from ...listings import Kind, Listing
 from ..answers import item, number, rows, whole_number
-from .api import MS_NS, Answer, DeribitApi
+from .api import MS_NS, PERCENT, Answer, DeribitApi
 from .chain_columns import chain_columns
 from .option_chain import OptionChain
 
@@ -22,7 +22,6 @@ _TICKER = {
     "mark_price": "mark_price",
     "index_price": "index_price",
 }
-_PERCENT = 100.0
 
 
 def listings(api: DeribitApi, currency: str) -> tuple[Listing, ...]:
@@ -79,7 +78,7 @@ def ticker(api: DeribitApi, instrument: str) -> pd.DataFrame:
         result, "open_interest", endpoint
     )
     if is_option:
-        values["implied_vol"] = number(result, "mark_iv", endpoint) / _PERCENT
+        values["implied_vol"] = number(result, "mark_iv", endpoint) / PERCENT
     return _row(answer, whole_number(result, "timestamp", endpoint) * MS_NS, values)
 
 
