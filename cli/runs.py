@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ..errors import InputError
 from ..markets import Severity
 from ..training import Experiment, Preparation, load_experiment
-from ..training.pipeline import Progress as Tell
+from ..training.forecasting import Progress as Tell
 
 _BARS = "bars"  # the experiment that --data runs with when no file is given
 

@@ -3,12 +3,10 @@
 from .block import Block, fit_block
 from .ewma import Ewma
 from .forecast import TAIL_PROBABILITIES, Forecast, join_forecasts
-from .forecaster import FittedForecaster, Forecaster
+from .forecaster import FittedForecaster, Forecaster, WarmForecaster
 from .garch import Distribution, Garch, GarchFit, StartVariance, Volatility, fit_garch
-from .har import LogHar
-from .har_pooled import PooledHar
-from .regime_network import RegimeNetwork
-from .regime_training import TrainingPlan
+from .network import RegimeNetwork, TrainingPlan
+from .regressions import LogHar, PooledHar
 
 ALL_FORECASTERS: tuple[Forecaster, ...] = (
     Ewma(decay=0.94),
@@ -38,6 +36,7 @@ __all__ = [
     "StartVariance",
     "TrainingPlan",
     "Volatility",
+    "WarmForecaster",
     "fit_block",
     "fit_garch",
     "join_forecasts",

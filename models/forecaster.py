@@ -1,6 +1,6 @@
 """The one interface of every forecaster: a specification is fitted, the fitted one forecasts."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,5 +51,26 @@ class Forecaster(Protocol):
             Cut with :meth:`History.upto`: outcomes not yet known are NaN.
         rng : numpy.random.Generator
             The only source of randomness; a forecaster without any ignores it.
+        """
+        ...
+
+
+@runtime_checkable
+class WarmForecaster(Forecaster, Protocol):
+    """A forecaster that can start a fit where the previous one ended."""
+
+    def refit(
+        self, history: History, *, previous: FittedForecaster, rng: np.random.Generator
+    ) -> FittedForecaster:
+        """Estimate as :meth:`Forecaster.fit` does, starting from an earlier fit of the same model.
+
+        Parameters
+        ----------
+        history : History
+            Cut with :meth:`History.upto`; it begins where that of the previous fit began.
+        previous : FittedForecaster
+            What :meth:`Forecaster.fit` or this method returned for an earlier moment.
+        rng : numpy.random.Generator
+            The only source of randomness.
         """
         ...

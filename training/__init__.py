@@ -1,7 +1,8 @@
 """Walk-forward fitting, experiments, tracking, and the main jobs."""
 
+from .backtest_job import BacktestResult, run_backtest
+from .evaluation_job import EvaluationResult, run_evaluation
 from .experiment import Experiment, load_experiment, shipped_experiments
-from .pipeline import BacktestResult, EvaluationResult, run_backtest, run_evaluation
 from .preparation import Preparation, prepare
 from .seeds import stream
 from .split import Split, make_split

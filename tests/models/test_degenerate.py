@@ -10,7 +10,7 @@ from foremargin.errors import InputError
 from foremargin.features import build_history
 from foremargin.markets import Panel
 from foremargin.models import Garch, Volatility, fit_garch
-from foremargin.models.garch_recursion import egarch_log_variance
+from foremargin.models.garch.recursion import egarch_log_variance
 
 
 def test_egarch_stays_below_the_largest_move_after_a_crash_out_of_calm() -> None:

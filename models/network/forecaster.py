@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import NotEnoughHistoryError
-from ..features import History
-from .forecast import Forecast
-from .har_pooled import MIN_ROWS, PooledRegression, fit_pooled
-from .pooled import usable_rows
-from .regime_module import HeadOutputs, ModuleShape, RegimeModule
-from .regime_training import TrainingPlan, make_rows, single_thread, train
+from ...errors import NotEnoughHistoryError
+from ...features import History
+from ..forecast import Forecast
+from ..pooled import usable_rows
+from ..regressions.pooled_har import MIN_ROWS, PooledRegression, fit_pooled
+from .module import HeadOutputs, ModuleShape, RegimeModule
+from .training import TrainingPlan, make_rows, single_thread, train
 
 _SKIP_PENALTY = 20.0  # ridge penalty of the skip's start, observations
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NotEnoughHistoryError
-from ..features import History, Standardiser, fit_standardiser
-from ..markets import Panel
-from .forecast import Forecast, empty_variance
+from ...errors import NotEnoughHistoryError
+from ...features import History, Standardiser, fit_standardiser
+from ...markets import Panel
+from ..forecast import Forecast, empty_variance
+from ..pooled import usable_rows
 from .log_regression import LogFit, fit_log_regression, log_target
-from .pooled import usable_rows
 
 MIN_ROWS = 500
 """Fewest pooled rows a pooled model is fitted on."""

@@ -12,9 +12,13 @@ from foremargin.errors import NotEnoughHistoryError
 from foremargin.features import build_history, fit_standardiser
 from foremargin.markets import Panel
 from foremargin.models import LogHar, PooledHar
-from foremargin.models.har_pooled import fit_pooled
-from foremargin.models.log_regression import TARGET_FLOOR, fit_log_regression, log_target
 from foremargin.models.pooled import usable_rows
+from foremargin.models.regressions.log_regression import (
+    TARGET_FLOOR,
+    fit_log_regression,
+    log_target,
+)
+from foremargin.models.regressions.pooled_har import fit_pooled
 
 MakePanel = Callable[..., Panel]
 

@@ -1,7 +1,7 @@
 """GARCH, GJR and EGARCH with normal, t and skew-t errors, estimated by `arch`.
 
 `arch` estimates; the filter and the expectations over several periods are ours
-(:mod:`.garch_recursion`), so that thousands of origins cost one pass.
+(:mod:`.recursion`), so that thousands of origins cost one pass.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from arch.univariate import EGARCH, GARCH, ConstantMean, Normal, SkewStudent, St
 from arch.univariate.volatility import VolatilityProcess
 from numpy.typing import NDArray
 
-from ..errors import ConvergenceError, InputError, NotEnoughHistoryError
-from ..features import History
-from .forecast import Forecast, empty_variance
-from .garch_recursion import (
+from ...errors import ConvergenceError, InputError, NotEnoughHistoryError
+from ...features import History
+from ..forecast import Forecast, empty_variance
+from .recursion import (
     MEAN_ABSOLUTE_NORMAL,
     egarch_horizon_variance,
     egarch_log_variance,

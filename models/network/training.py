@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ..features import History
-from .forecast import TAIL_PROBABILITIES
-from .har_pooled import PooledRegression
-from .log_regression import log_target
-from .regime_module import HeadOutputs, ModuleShape, RegimeModule
+from ...features import History
+from ..forecast import TAIL_PROBABILITIES
+from ..regressions.log_regression import log_target
+from ..regressions.pooled_har import PooledRegression
+from .module import HeadOutputs, ModuleShape, RegimeModule
 
 _CLIP = 8.0  # logs by which a realised variance may exceed its forecast before the loss is cut
 _SKIP_RATE = 0.1  # learning rate of the skip, which starts at its ridge solution, relative

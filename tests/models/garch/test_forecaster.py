@@ -23,7 +23,7 @@ from foremargin.models import (
     Volatility,
     fit_garch,
 )
-from foremargin.models import garch as garch_module
+from foremargin.models.garch import forecaster as garch_module
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

@@ -19,11 +19,11 @@ from foremargin.models import (
     RegimeNetwork,
     TrainingPlan,
 )
-from foremargin.models import regime_network as network_module
-from foremargin.models.har_pooled import PooledRegression, fit_pooled
+from foremargin.models.network import forecaster as network_module
+from foremargin.models.network.module import HeadOutputs, ModuleShape, RegimeModule
+from foremargin.models.network.training import Rows, _losses, make_rows, single_thread, train
 from foremargin.models.pooled import usable_rows
-from foremargin.models.regime_module import HeadOutputs, ModuleShape, RegimeModule
-from foremargin.models.regime_training import Rows, _losses, make_rows, single_thread, train
+from foremargin.models.regressions.pooled_har import PooledRegression, fit_pooled
 
 Array = NDArray[np.float64]
 MakePanel = Callable[..., Panel]

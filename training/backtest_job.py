@@ -1,36 +1,31 @@
-"""The main jobs, from a checked experiment to files, tracked run and verdict."""
+"""The main job: forecast, calibrate, replay every policy, judge; files, tracked run, report."""
 
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from ..backtest import Replay, Verdict, judge, replay, score_forecasts
+from ..backtest import Replay, Verdict, judge, replay
 from ..backtest.report import ReportContext, render_report
-from ..calibrate import MarginMarket, with_stress_probability, with_tails
+from ..calibrate import MarginMarket
 from ..features import variance_measure
 from ..markets import findings_frame
 from ..models import Forecast
 from .experiment import needs_predictive
+from .forecasting import Progress, make_forecasts, score, silent
 from .output import complete_or_nothing
 from .preparation import Preparation
-from .records import Artifact, Metric, Record, Tag, opening_records, verdict_records
+from .records import Tag, opening_records, verdict_records
+from .results import PARQUET, record_run, write_tables
 from .seeds import stream
-from .tables import forecasts_table, margins_table
-from .tracking import RunWriter, Store, tracked_run
-from .walk_forward import walk_forward
-
-_PARQUET: dict[str, Any] = {"index": False, "compression": "zstd"}
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all."""
+from .tables import margins_table
+from .tracking import Store, tracked_run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,25 +45,6 @@ class BacktestResult:
     """
 
     verdicts: tuple[Verdict, ...]
-    scores: pd.DataFrame
-    folder: Path
-    run_id: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EvaluationResult:
-    """What ``foremargin evaluate`` leaves.
-
-    Attributes
-    ----------
-    scores : pandas.DataFrame
-        Forecast skill (see :func:`score_forecasts`).
-    folder : Path
-        Where the files are.
-    run_id : str
-        The MLflow run.
-    """
-
     scores: pd.DataFrame
     folder: Path
     run_id: str
@@ -104,14 +80,14 @@ def run_backtest(
         If there is nothing to compare.
     """
     needs_predictive(prepared.experiment)
-    tell = progress or _silent
+    tell = progress or silent
     opening = opening_records(prepared.experiment, prepared.panel, verb="backtest")
     with (
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
     ):
-        forecasts, notes = _forecast(prepared, workers=workers, progress=tell)
-        table, scores = _score(prepared, forecasts)
+        forecasts, notes = make_forecasts(prepared, workers=workers, progress=tell)
+        table, scores = score(prepared, forecasts)
         replays = [_replay(prepared, forecasts, h, tell) for h in prepared.margin_horizons]
         tell("judge", 0, len(replays))
         verdicts = tuple(
@@ -122,88 +98,15 @@ def run_backtest(
         page = render_report(
             verdicts, scores=scores, context=_context(prepared, notes=notes, run_id=run.run_id)
         )
-        _write_tables(partial, table, scores)
-        margins_table(replays).to_parquet(partial / "margins.parquet", **_PARQUET)
-        _policies(verdicts).to_parquet(partial / "policies.parquet", **_PARQUET)
+        write_tables(partial, table, scores)
+        margins_table(replays).to_parquet(partial / "margins.parquet", **PARQUET)
+        _policies(verdicts).to_parquet(partial / "policies.parquet", **PARQUET)
         content = {"horizons": [verdict.as_dict() for verdict in verdicts], "notes": list(notes)}
         (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "report.html").write_text(page, encoding="utf-8")
         records = [record for verdict in verdicts for record in verdict_records(verdict)]
-        _record(run, partial, scores, notes=notes, records=records)
+        record_run(run, partial, scores, notes=notes, records=records)
     return BacktestResult(verdicts=verdicts, scores=scores, folder=folder, run_id=run.run_id)
-
-
-def run_evaluation(
-    prepared: Preparation,
-    *,
-    store: Store,
-    folder: Path,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> EvaluationResult:
-    """Forecast and score all models; track.
-
-    Parameters
-    ----------
-    prepared : Preparation
-        From :func:`prepare`.
-    store : Store
-        Where the run is tracked.
-    folder : Path
-        Gets ``forecasts.parquet`` and ``scores.parquet``.
-    workers : int
-        Processes for the fits; changes no number.
-    progress : callable, optional
-        See :data:`Progress`.
-    """
-    opening = opening_records(prepared.experiment, prepared.panel, verb="evaluate")
-    with (
-        tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
-        complete_or_nothing(folder) as partial,
-    ):
-        forecasts, notes = _forecast(prepared, workers=workers, progress=progress or _silent)
-        table, scores = _score(prepared, forecasts)
-        _write_tables(partial, table, scores)
-        _record(run, partial, scores, notes=notes, records=[])
-    return EvaluationResult(scores=scores, folder=folder, run_id=run.run_id)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
-
-
-def _forecast(
-    prepared: Preparation, *, workers: int, progress: Progress
-) -> tuple[list[Forecast], tuple[str, ...]]:
-    history, row = prepared.history, prepared.split.forecast_row
-    walked = walk_forward(
-        history,
-        prepared.experiment.forecasters(),
-        first_row=row,
-        seed=prepared.experiment.seed,
-        workers=workers,
-        progress=lambda done, total, model: progress(f"forecast {model}", done, total),
-    )
-    progress("calibrate", 0, 1)
-    forecasts = [
-        with_stress_probability(
-            with_tails(forecast, history, first_row=row), history, first_row=row
-        )
-        for forecast in walked.forecasts.values()
-    ]
-    return forecasts, (*prepared.notes, *walked.notes)
-
-
-def _score(
-    prepared: Preparation, forecasts: Sequence[Forecast]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    table = forecasts_table(
-        forecasts,
-        prepared.history,
-        first_row=prepared.split.forecast_row,
-        from_row=prepared.split.validation_row,
-    )
-    return table, score_forecasts(table, test_from=prepared.test_from)
 
 
 def _replay(
@@ -239,27 +142,6 @@ def _policies(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         [verdict.series.assign(horizon=verdict.horizon) for verdict in verdicts],
         ignore_index=True,
     )
-
-
-def _write_tables(folder: Path, forecasts: pd.DataFrame, scores: pd.DataFrame) -> None:
-    forecasts.to_parquet(folder / "forecasts.parquet", **_PARQUET)
-    scores.to_parquet(folder / "scores.parquet", **_PARQUET)
-
-
-def _record(
-    run: RunWriter,
-    folder: Path,
-    scores: pd.DataFrame,
-    *,
-    notes: Sequence[str],
-    records: Sequence[Record],
-) -> None:
-    skill = [
-        Metric(f"h{row.horizon}/{row.model}/qlike_loss", float(str(row.qlike_loss)))
-        for row in scores.itertuples()
-    ]
-    files = [Artifact(path) for path in sorted(folder.iterdir())]
-    run.write([Tag("notes", str(len(notes))), *records, *skill, *files])
 
 
 def _context(prepared: Preparation, *, notes: Sequence[str], run_id: str) -> ReportContext:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import History
+from ...features import History
 
 TARGET_FLOOR = 0.02
 """A realised variance below this fraction of the long-run level is regressed as if it were there:

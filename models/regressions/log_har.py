@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import History
-from .forecast import Forecast, empty_variance
+from ...features import History
+from ..forecast import Forecast, empty_variance
 from .log_regression import LogFit, fit_log_regression, log_target
 
 _TERMS = ("log_variance_last", "log_variance_day", "log_variance_week", "log_variance_month")
