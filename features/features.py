@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..markets import Panel
+from .adjusted import ADJUSTED_FEATURES
 from .feature import Feature
 from .har import HAR_FEATURES
 from .implied import IMPLIED_FEATURES
@@ -33,6 +34,7 @@ CORE_FEATURES: tuple[Feature, ...] = (
     *MARKET_FEATURES,
     *SEASON_FEATURES,
     *IMPLIED_FEATURES,
+    *ADJUSTED_FEATURES,
 )
 """What the models use unless an experiment names others: measured, and few."""
 

@@ -76,8 +76,13 @@ class _Season:
         )
 
 
-def _season(m: Measures, *, days: float) -> Values:
-    deviation = m.log_variance - m.mean(m.log_variance, days=28)
+def season_ahead(m: Measures, log_variance: Values, *, days: float) -> Values:
+    """Mean over the next `days` of how a log variance has differed so far in their slots.
+
+    Relative to its four-week mean, shrunk to zero; less than a period of days gives the next slot.
+    Shape (n_periods, n_instruments).
+    """
+    deviation = log_variance - m.mean(log_variance, days=28)
     week = m.span(days=7)
     ahead = np.minimum(m.span(days), week)
     state = m.remember(lambda: _Season.fresh(week))
@@ -90,20 +95,20 @@ SEASON_FEATURES = (
         name="season_next",
         unit="log of a ratio to the four-week mean",
         meaning="how variance has differed so far in the weekday and hour of the next period",
-        compute=lambda m: _season(m, days=0),
+        compute=lambda m: season_ahead(m, m.log_variance, days=0),
     ),
     Feature(
         name="season_eight_hours",
         unit="log of a ratio to the four-week mean",
         meaning="the same, mean over the next eight hours",
-        compute=lambda m: _season(m, days=1 / 3),
+        compute=lambda m: season_ahead(m, m.log_variance, days=1 / 3),
         intraday_only=True,
     ),
     Feature(
         name="season_day",
         unit="log of a ratio to the four-week mean",
         meaning="the same, mean over the next day",
-        compute=lambda m: _season(m, days=1),
+        compute=lambda m: season_ahead(m, m.log_variance, days=1),
         intraday_only=True,
     ),
 )

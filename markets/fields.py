@@ -87,6 +87,14 @@ FIELDS: Mapping[str, Field] = {
         "decimal squared",
         rule=Rule.SUM,
     ),
+    "realized_range": Field(
+        meaning="variance from the ranges of the bars and the gaps between them, decimal squared",
+        rule=Rule.SUM,
+    ),
+    "late_range": Field(
+        meaning="the same of the last quarter of the bars, as if the period had been like it, "
+        "decimal squared"
+    ),
     "jump_statistic": Field(
         meaning="ratio test for jumps inside the period, standard normal without them, one-sided"
     ),

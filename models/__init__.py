@@ -5,6 +5,7 @@ from .ewma import Ewma
 from .forecast import TAIL_PROBABILITIES, Forecast, join_forecasts
 from .forecaster import FittedForecaster, Forecaster, WarmForecaster
 from .garch import Distribution, Garch, GarchFit, StartVariance, Volatility, fit_garch
+from .mixture import WEIGHT_COLUMNS, Mixture, MixtureWeights
 from .network import RegimeNetwork, TrainingPlan
 from .regressions import LogHar, PooledHar
 
@@ -19,9 +20,16 @@ ALL_FORECASTERS: tuple[Forecaster, ...] = (
 )
 """Every registered forecaster; the conformance tests run for each."""
 
+ALL_MIXTURES: tuple[Mixture, ...] = (
+    Mixture(name="mixture", members=("regime-network", "har-pooled", "gjr-t")),
+)
+"""Every registered mixture of forecasters."""
+
 __all__ = [
     "ALL_FORECASTERS",
+    "ALL_MIXTURES",
     "TAIL_PROBABILITIES",
+    "WEIGHT_COLUMNS",
     "Block",
     "Distribution",
     "Ewma",
@@ -31,6 +39,8 @@ __all__ = [
     "Garch",
     "GarchFit",
     "LogHar",
+    "Mixture",
+    "MixtureWeights",
     "PooledHar",
     "RegimeNetwork",
     "StartVariance",

@@ -22,7 +22,7 @@ _DAILY_SIGMA = 0.02  # decimal, before `scale`
 _FIELDS = (
     *("open", "high", "low", "volume", "quote_volume", "realized_variance"),
     *("bipower_variance", "semivariance_negative", "semivariance_positive"),
-    *("realized_quarticity", "implied_vol"),
+    *("realized_quarticity", "realized_range", "late_range", "implied_vol"),
 )
 _BESIDE_THE_PRICE = ("bid", "ask", "index_price")  # they move with it
 
@@ -120,6 +120,9 @@ def _make_panel(
             for name, sign in (("negative", -1.0), ("positive", 1.0)):
                 side = np.maximum(sign * own.steps, 0.0)
                 fields[f"semivariance_{name}"][rows, i] = (side**2).sum(1) * sigma**2
+            pairs_moved = (own.steps[:, ::2] + own.steps[:, 1::2]) ** 2
+            fields["realized_range"][rows, i] = pairs_moved.sum(1) * sigma**2
+            fields["late_range"][rows, i] = 4.0 * (own.steps[:, 18:] ** 2).sum(1) * sigma**2
             fields["realized_quarticity"][rows, i] = (own.steps**4).sum(1) * _STEPS / 3 * sigma**4
         if listing.implied:
             noise = np.exp(0.1 * rng.normal(size=len(rows)))

@@ -67,8 +67,8 @@ def run_backtest(
     store : Store
         Where the run is tracked.
     folder : Path
-        Gets ``forecasts.parquet``, ``margins.parquet``, ``scores.parquet``, ``policies.parquet``,
-        ``verdict.json`` and ``report.html`` when all of them are there.
+        Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, ``margins.parquet``,
+        ``policies.parquet``, ``verdict.json`` and ``report.html`` when all of them are there.
     workers : int
         Processes for the fits; changes no number.
     progress : callable, optional
@@ -86,9 +86,9 @@ def run_backtest(
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
     ):
-        forecasts, notes = make_forecasts(prepared, workers=workers, progress=tell)
-        table, scores = score(prepared, forecasts)
-        replays = [_replay(prepared, forecasts, h, tell) for h in prepared.margin_horizons]
+        made = make_forecasts(prepared, workers=workers, progress=tell)
+        table, scores = score(prepared, made.forecasts)
+        replays = [_replay(prepared, made.forecasts, h, tell) for h in prepared.margin_horizons]
         tell("judge", 0, len(replays))
         verdicts = tuple(
             judge(one, rng=stream(prepared.experiment.seed, f"judge/{one.horizon}"))
@@ -96,16 +96,20 @@ def run_backtest(
         )
         tell("report", 0, 1)
         page = render_report(
-            verdicts, scores=scores, context=_context(prepared, notes=notes, run_id=run.run_id)
+            verdicts, scores=scores, context=_context(prepared, notes=made.notes, run_id=run.run_id)
         )
         write_tables(partial, table, scores)
+        made.weights.to_parquet(partial / "weights.parquet", **PARQUET)
         margins_table(replays).to_parquet(partial / "margins.parquet", **PARQUET)
         _policies(verdicts).to_parquet(partial / "policies.parquet", **PARQUET)
-        content = {"horizons": [verdict.as_dict() for verdict in verdicts], "notes": list(notes)}
+        content = {
+            "horizons": [verdict.as_dict() for verdict in verdicts],
+            "notes": list(made.notes),
+        }
         (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "report.html").write_text(page, encoding="utf-8")
         records = [record for verdict in verdicts for record in verdict_records(verdict)]
-        record_run(run, partial, scores, notes=notes, records=records)
+        record_run(run, partial, scores, notes=made.notes, records=records)
     return BacktestResult(verdicts=verdicts, scores=scores, folder=folder, run_id=run.run_id)
 
 

@@ -9,7 +9,7 @@ from .forecasting import Progress, make_forecasts, score, silent
 from .output import complete_or_nothing
 from .preparation import Preparation
 from .records import opening_records
-from .results import record_run, write_tables
+from .results import PARQUET, record_run, write_tables
 from .tracking import Store, tracked_run
 
 
@@ -49,7 +49,7 @@ def run_evaluation(
     store : Store
         Where the run is tracked.
     folder : Path
-        Gets ``forecasts.parquet`` and ``scores.parquet``.
+        Gets ``forecasts.parquet``, ``scores.parquet`` and ``weights.parquet``.
     workers : int
         Processes for the fits; changes no number.
     progress : callable, optional
@@ -60,8 +60,9 @@ def run_evaluation(
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
     ):
-        forecasts, notes = make_forecasts(prepared, workers=workers, progress=progress or silent)
-        table, scores = score(prepared, forecasts)
+        made = make_forecasts(prepared, workers=workers, progress=progress or silent)
+        table, scores = score(prepared, made.forecasts)
         write_tables(partial, table, scores)
-        record_run(run, partial, scores, notes=notes, records=[])
+        made.weights.to_parquet(partial / "weights.parquet", **PARQUET)
+        record_run(run, partial, scores, notes=made.notes, records=[])
     return EvaluationResult(scores=scores, folder=folder, run_id=run.run_id)

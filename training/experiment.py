@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..calibrate import ALL_POLICIES, Generation, Policy
 from ..errors import InputError
 from ..features import ALL_FEATURES, FEATURE_SETS
-from ..models import ALL_FORECASTERS, Forecaster
+from ..models import ALL_FORECASTERS, ALL_MIXTURES, Forecaster, Mixture
 
 DEFAULT_EXPERIMENT = "default"
 """Name of the experiment that runs when none is given."""
@@ -58,7 +58,7 @@ class ForecastConfig(_Section):
     """Which forecasters, and how far ahead."""
 
     models: tuple[str, ...] | None = None
-    """Names of registered forecasters; all if not given."""
+    """Names of registered forecasters and mixtures; all if not given."""
     horizons: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """Numbers of periods; by default 1, 5 and 10 daily periods, or 1 period, 8 hours and 1 day."""
     more_features: tuple[str, ...] = ()
@@ -94,11 +94,18 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _names_are_registered(self) -> "Experiment":
-        _check_names("forecast.models", self.forecast.models, [f.name for f in ALL_FORECASTERS])
+        models = [*(f.name for f in ALL_FORECASTERS), *(m.name for m in ALL_MIXTURES)]
+        _check_names("forecast.models", self.forecast.models, models)
         known = [*FEATURE_SETS, *(feature.name for feature in ALL_FEATURES)]
         _check_names("forecast.more_features", self.forecast.more_features, known)
         _check_names("margin.policies", self.margin.policies, [p.name for p in ALL_POLICIES])
         available = {forecaster.name for forecaster in self.forecasters()}
+        for mixture in ALL_MIXTURES:
+            lacking = sorted(set(mixture.members) - available)
+            if mixture.name in (self.forecast.models or ()) and lacking:
+                raise ValueError(
+                    f"forecast.models names {mixture.name}, which needs {lacking}; add them"
+                )
         for policy in self.policies():
             missing = sorted(set(policy.models) - available)
             if missing:
@@ -112,6 +119,13 @@ class Experiment(_Section):
         """Return the forecasters by name, in the order of the registry."""
         names = self.forecast.models
         return tuple(f for f in ALL_FORECASTERS if names is None or f.name in names)
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """Return the mixtures by name; without names, all whose members there are."""
+        names, available = self.forecast.models, {f.name for f in self.forecasters()}
+        if names is None:
+            return ALL_MIXTURES
+        return tuple(m for m in ALL_MIXTURES if m.name in names and set(m.members) <= available)
 
     def policies(self) -> tuple[Policy, ...]:
         """Return the policies by name; without names, all whose forecasts there are."""

@@ -1,12 +1,13 @@
 """From a checked experiment to the calibrated forecasts of all its models."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from ..backtest import score_forecasts
 from ..calibrate import with_stress_probability, with_tails
-from ..models import Forecast
+from ..models import WEIGHT_COLUMNS, Forecast
 from .preparation import Preparation
 from .tables import forecasts_table
 from .walk_forward import walk_forward
@@ -15,18 +16,27 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
 
 
-def make_forecasts(
-    prepared: Preparation, *, workers: int, progress: Progress
-) -> tuple[list[Forecast], tuple[str, ...]]:
-    """Walk forward, then give every forecast calibrated tails and probabilities.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecasts:
+    """What all models said.
 
-    Returns
-    -------
-    forecasts : list of Forecast
-        One per model, from the first forecast origin on.
+    Attributes
+    ----------
+    forecasts : tuple of Forecast
+        One per model and mixture, from the first forecast origin on, calibrated.
+    weights : pandas.DataFrame
+        Weights of the mixtures (see :meth:`Mixture.combine`); no rows without a mixture.
     notes : tuple of str
         What a reader must know, for example fits that did not converge.
     """
+
+    forecasts: tuple[Forecast, ...]
+    weights: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def make_forecasts(prepared: Preparation, *, workers: int, progress: Progress) -> Forecasts:
+    """Walk forward, mix, and give every forecast calibrated tails and probabilities."""
     history, row = prepared.history, prepared.split.forecast_row
     walked = walk_forward(
         history,
@@ -37,13 +47,21 @@ def make_forecasts(
         progress=lambda done, total, model: progress(f"forecast {model}", done, total),
     )
     progress("calibrate", 0, 1)
+    mixed = [
+        mixture.combine(walked.forecasts, history, first_row=row)
+        for mixture in prepared.experiment.mixtures()
+    ]
     forecasts = [
         with_stress_probability(
             with_tails(forecast, history, first_row=row), history, first_row=row
         )
-        for forecast in walked.forecasts.values()
+        for forecast in (*walked.forecasts.values(), *(forecast for forecast, _ in mixed))
     ]
-    return forecasts, (*prepared.notes, *walked.notes)
+    return Forecasts(
+        forecasts=tuple(forecasts),
+        weights=_joined([table for _, table in mixed]),
+        notes=(*prepared.notes, *walked.notes),
+    )
 
 
 def score(
@@ -61,3 +79,9 @@ def score(
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
+
+
+def _joined(weights: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    if not weights:
+        return pd.DataFrame(columns=list(WEIGHT_COLUMNS))
+    return pd.concat(weights, ignore_index=True)

@@ -15,6 +15,7 @@ from ..realized import (
     intraday_measures,
     market_covariation,
     overnight_return,
+    realized_range,
     session_returns,
 )
 from ..rules import span
@@ -199,6 +200,8 @@ def _reduce(
         after_gap = np.diff(start, prepend=start[:1]) > bars.length
         session = session_returns(returns, columns, after_gap=after_gap)
         reduced |= intraday_measures(returns, heads, session_return=session, bar_length=bars.length)
+        if "high" in columns:
+            reduced |= realized_range(columns, returns, heads)
     if intraday or "open" in columns:
         reduced["overnight_return"] = overnight_return(columns, heads)
     return reduced

@@ -14,6 +14,7 @@ from .neighbours import (
 )
 from .noise import subsampled_variance, two_scale_variance
 from .powers import realized_measures, signed_jump_variation
+from .ranges import realized_range
 
 __all__ = [
     "JumpSplit",
@@ -33,6 +34,7 @@ __all__ = [
     "realized_covariance",
     "realized_kernel",
     "realized_measures",
+    "realized_range",
     "session_returns",
     "signed_jump_variation",
     "subsampled_variance",
