@@ -93,7 +93,7 @@ class Mixture:
     members: tuple[str, ...]
     refit_days: int = 28
     window_days: int = 1_460
-    prior_days: float = 60.0
+    prior_days: float = 20.0
     min_days: int = 120
 
     def __post_init__(self) -> None:
