@@ -17,18 +17,31 @@ from .coverage import (
     kupiec_pof,
     kupiec_tuff,
 )
+from .discrimination import (
+    brier_loss,
+    brier_skill_score,
+    expected_calibration_error,
+    log_loss,
+    pr_auc,
+    reliability_curve,
+    roc_auc,
+)
 from .losses import fz0_loss, qlike_loss, quantile_loss, shortfall
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
 from .replay import Replay, replay
-from .scores import score_forecasts
+from .scores import Grouping, score_forecasts, score_side_by_side
+from .side_by_side import Family, SideBySide, row_notes, side_by_side
 from .verdict import Verdict, judge
 
 __all__ = [
     "CONTROL_POLICIES",
     "BootstrapInterval",
     "Cells",
+    "Family",
+    "Grouping",
     "ModelConfidenceSet",
     "Replay",
+    "SideBySide",
     "TestResult",
     "TrafficLight",
     "TrafficLightZone",
@@ -36,10 +49,13 @@ __all__ = [
     "basel_traffic_light",
     "binomial_coverage",
     "bootstrap_interval",
+    "brier_loss",
+    "brier_skill_score",
     "christoffersen_conditional_coverage",
     "christoffersen_independence",
     "diebold_mariano",
     "dynamic_quantile",
+    "expected_calibration_error",
     "fz0_loss",
     "holm",
     "judge",
@@ -47,14 +63,21 @@ __all__ = [
     "kupiec_tuff",
     "large_increase_share",
     "largest_increase",
+    "log_loss",
     "make_cells",
     "model_confidence_set",
     "newey_west_t",
     "peak_to_trough",
+    "pr_auc",
     "qlike_loss",
     "quantile_loss",
+    "reliability_curve",
     "replay",
+    "roc_auc",
+    "row_notes",
     "score_forecasts",
+    "score_side_by_side",
     "shortfall",
+    "side_by_side",
     "stationary_block_indices",
 ]

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, ShapeError
 from ._checks import check_count, check_longer_than, check_probability
 
+_RESAMPLES_AT_ONCE = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapInterval:
@@ -77,6 +79,33 @@ def stationary_block_indices(
     shift = np.take_along_axis(rng.integers(n, size=shape), block_start, axis=1)
     indices: NDArray[np.intp] = ((position + shift) % n).astype(np.intp)
     return indices
+
+
+def bootstrap_means(
+    values: NDArray[np.float64], *, mean_block: float, n_resamples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Column means of resampled periods, all columns with the same periods.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, n_columns)
+        One row per period; finite.
+    mean_block, n_resamples, rng
+        As for :func:`stationary_block_indices`.
+
+    Returns
+    -------
+    ndarray, shape (n_resamples, n_columns)
+        Same unit as `values`.
+    """
+    n, means = len(values), []
+    # A few resamples at a time: the positions of all of them would take hundreds of megabytes.
+    for first in range(0, n_resamples, _RESAMPLES_AT_ONCE):
+        some = min(_RESAMPLES_AT_ONCE, n_resamples - first)
+        rows = stationary_block_indices(n, mean_block=mean_block, n_resamples=some, rng=rng)
+        flat = (rows + n * np.arange(some)[:, None]).ravel()
+        means.append(np.bincount(flat, minlength=some * n).reshape(some, n) @ values / n)
+    return np.concatenate(means)
 
 
 def bootstrap_interval(

@@ -1,21 +1,41 @@
 """Forecast skill from the table of forecasts alone, all models on the same rows."""
 
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from .comparison import diebold_mariano, newey_west_t
-from .losses import fz0_loss, qlike_loss
-
-_PERCENT = 100.0  # FZ0 is quoted for percent returns; its level moves with the unit
+from .family_scores import Scores, event_scores, tail_scores, variance_scores
+from .side_by_side import TERCILES, Family, SideBySide, side_by_side
 
 
-def score_forecasts(forecasts: pd.DataFrame, *, test_from: pd.Timestamp) -> pd.DataFrame:
+class Grouping(StrEnum):
+    """Which rows one score summarises."""
+
+    POOLED = "pooled"
+    INSTRUMENT = "instrument"
+    TERCILE = "tercile"
+
+
+_SCORE: dict[Family, Callable[[SideBySide], Scores]] = {
+    Family.VARIANCE: variance_scores,
+    Family.TAILS: tail_scores,
+    Family.STRESS: lambda rows: event_scores(rows, Family.STRESS),
+    Family.LIQUIDITY_STRESS: lambda rows: event_scores(rows, Family.LIQUIDITY_STRESS),
+}
+
+
+def score_forecasts(
+    forecasts: pd.DataFrame, *, test_from: pd.Timestamp, by: Grouping = Grouping.POOLED
+) -> pd.DataFrame:
     """Score every model and horizon on the rows that all models share.
 
-    A row counts if its outcome is known and positive and every model of that horizon has a
-    variance for it; QLIKE of a realised variance of zero does not exist.
+    A row counts for a family of columns (variance, tails, stress, liquidity stress) if its outcome
+    is known and every model that takes part in the family has a forecast for it; QLIKE of a
+    realised variance of zero does not exist. A model with no such forecast at all does not take
+    part: its scores of that family are NaN, and it costs the others no rows.
 
     Parameters
     ----------
@@ -23,120 +43,93 @@ def score_forecasts(forecasts: pd.DataFrame, *, test_from: pd.Timestamp) -> pd.D
         Columns of ``forecasts.parquet``.
     test_from : pandas.Timestamp
         First origin that is scored, UTC.
+    by : Grouping
+        All rows together; or one set of rows for each instrument, or for each tercile of
+        volatility at the origin (see :class:`SideBySide`). Rows are shared first, then grouped.
 
     Returns
     -------
     pandas.DataFrame
-        One row per horizon and model, best QLIKE first: ``n`` rows; ``qlike_loss``;
-        ``mse_ratio`` to ``log-har``; ``bias``, mean of realised over forecast variance; hit rates
-        of the 1 % value at risk, ``hits_lower`` and ``hits_upper``; ``fz0_loss`` of the 1 % tails
-        (percent returns, both sides averaged); ``brier_loss`` of the stress probability and
-        ``brier_skill_score`` against the base rate; ``dm_t``, the statistic of QLIKE against the
-        best other model (Newey-West over origins), and ``dm_p_value`` (Diebold-Mariano, HLN).
+        One row per horizon, group and model, best QLIKE first, models without a variance last:
+        the columns that the guide on ``foremargin evaluate`` explains one by one, with the name
+        of the group in ``instrument`` or ``tercile``.
 
     Raises
     ------
     InputError
         If no row can be scored.
     """
-    rows = forecasts[
-        (forecasts.origin >= test_from)
-        & (forecasts.realized_variance > 0.0)
-        & np.isfinite(forecasts.variance)
-    ]
-    n_models = rows.groupby("horizon").model.transform("nunique")
-    shared = rows.groupby(["instrument", "origin", "horizon"]).model.transform("nunique")
-    rows = rows[shared == n_models]
-    if rows.empty:
+    return score_side_by_side(side_by_side(forecasts, test_from=test_from), by=by)
+
+
+def score_side_by_side(
+    compared: Sequence[SideBySide], *, by: Grouping = Grouping.POOLED
+) -> pd.DataFrame:
+    """Score models that are already side by side; see :func:`score_forecasts`.
+
+    Parameters
+    ----------
+    compared : sequence of SideBySide
+        From :func:`side_by_side`.
+    by : Grouping
+        Which rows one score summarises.
+
+    Raises
+    ------
+    InputError
+        If no row can be scored.
+    """
+    if not any(one.shared(Family.VARIANCE).any() for one in compared) and not any(
+        one.shared(Family.TAILS).any() for one in compared
+    ):
         raise InputError(
-            f"no row from {test_from} on has a known outcome and a forecast of every model; give "
+            "no row of the test period has a known outcome and a forecast of every model; give "
             "the models more history or move the test period"
         )
-    rows = rows.assign(
-        qlike_loss=qlike_loss(rows.realized_variance.to_numpy(), rows.variance.to_numpy())
-    )
-    tables = [_score_horizon(part, int(str(h))) for h, part in rows.groupby("horizon")]
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat([_score_horizon(one, by) for one in compared], ignore_index=True)
 
 
-def _score_horizon(rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    wide = rows.pivot_table(
-        index=["origin", "instrument"], columns="model", values="qlike_loss", observed=True
-    )
-    per_origin = wide.groupby(level="origin").mean()
-    order = [str(name) for name in wide.mean().sort_values().index]
-    scored = []
-    for model in order:
-        other = next((name for name in order if name != model), None)
-        scored.append(
-            {
-                "horizon": horizon,
-                "model": model,
-                **_score_model(rows[rows.model == model]),
-                **_compare(per_origin, model, other, horizon=horizon),
-            }
-        )
-    table = pd.DataFrame(scored)
-    base = table.loc[table.model == "log-har", "mse"]
-    table.insert(4, "mse_ratio", table.mse / base.iloc[0] if len(base) else np.nan)
-    return table.drop(columns="mse")
+def _score_horizon(one: SideBySide, by: Grouping) -> pd.DataFrame:
+    families = {family: one.comparable(family) for family in Family}
+    tables = {}
+    for name, position in _groups(one, by):
+        group = {family: _of_group(rows, by, position) for family, rows in families.items()}
+        tables[name] = _score_group(_of_group(one, by, position), group)
+    # Without a group there is still a table, with all its columns and no rows.
+    tables = tables or {"": _score_group(one, families).iloc[:0]}
+    if by is not Grouping.POOLED:
+        for name, table in tables.items():
+            table.insert(0, by.value, name)
+    joined = pd.concat(tables.values(), ignore_index=True)
+    joined.insert(0, "horizon", one.horizon)
+    return joined
 
 
-def _score_model(rows: pd.DataFrame) -> dict[str, float]:
-    log_return = rows.log_return.to_numpy()
-    lower, upper = rows["var_lower_0.01"].to_numpy(), rows["var_upper_0.01"].to_numpy()
-    realized, variance = rows.realized_variance.to_numpy(), rows.variance.to_numpy()
-    return {
-        "n": len(rows),
-        "qlike_loss": float(rows.qlike_loss.mean()),
-        "mse": float(np.mean((realized - variance) ** 2)),
-        "bias": float(np.mean(realized / variance)),
-        "hits_lower": _rate(-log_return > lower, np.isfinite(lower)),
-        "hits_upper": _rate(log_return > upper, np.isfinite(upper)),
-        "fz0_loss": 0.5 * (_fz0(rows, "lower", -log_return) + _fz0(rows, "upper", log_return)),
-        **_brier(rows),
-    }
+def _groups(one: SideBySide, by: Grouping) -> Sequence[tuple[str, int]]:
+    """Return the name and the position of every group."""
+    if by is Grouping.INSTRUMENT:
+        return [(one.instruments[i], int(i)) for i in np.unique(one.instrument)]
+    if by is Grouping.TERCILE:
+        return [(name, k) for k, name in enumerate(TERCILES) if (one.tercile == k).any()]
+    return [("", 0)]
 
 
-def _rate(hit: NDArray[np.bool_], known: NDArray[np.bool_]) -> float:
-    return float(hit[known].mean()) if known.any() else float("nan")
+def _of_group(rows: SideBySide, by: Grouping, position: int) -> SideBySide:
+    if by is Grouping.POOLED:
+        return rows
+    place = rows.instrument if by is Grouping.INSTRUMENT else rows.tercile
+    return rows.at(place == position)
 
 
-def _fz0(rows: pd.DataFrame, side: str, loss: NDArray[np.float64]) -> float:
-    value_at_risk = rows[f"var_{side}_0.01"].to_numpy()
-    expected_shortfall = rows[f"es_{side}_0.01"].to_numpy()
-    known = (value_at_risk > 0.0) & np.isfinite(expected_shortfall)
-    if not known.any():
-        return float("nan")
-    return float(
-        fz0_loss(
-            _PERCENT * loss[known],
-            _PERCENT * value_at_risk[known],
-            _PERCENT * expected_shortfall[known],
-            tail_probability=0.01,
-        ).mean()
-    )
-
-
-def _brier(rows: pd.DataFrame) -> dict[str, float]:
-    known = rows[np.isfinite(rows.stress_probability) & np.isfinite(rows.stress)]
-    if known.empty:
-        return {"brier_loss": np.nan, "brier_skill_score": np.nan}
-    brier = float(((known.stress_probability - known.stress) ** 2).mean())
-    base = float(known.stress.var(ddof=0))
-    return {
-        "brier_loss": brier,
-        "brier_skill_score": 1.0 - brier / base if base > 0.0 else np.nan,
-    }
-
-
-def _compare(
-    per_origin: pd.DataFrame, model: str, other: str | None, *, horizon: int
-) -> dict[str, float]:
-    if other is None:
-        return {"dm_t": np.nan, "dm_p_value": np.nan}
-    a, b = per_origin[model].to_numpy(), per_origin[other].to_numpy()
-    if np.array_equal(a, b):
-        return {"dm_t": 0.0, "dm_p_value": 1.0}
-    test = diebold_mariano(a, b, horizon=horizon)
-    return {"dm_t": newey_west_t(a - b, lags=horizon), "dm_p_value": test.p_value}
+def _score_group(every: SideBySide, families: Mapping[Family, SideBySide]) -> pd.DataFrame:
+    own = every.speaks(Family.VARIANCE) & every.known(Family.VARIANCE)
+    table = pd.DataFrame({"n_own": own.sum(axis=1)}, index=list(every.models))
+    for family, rows in families.items():
+        count = "n" if family is Family.VARIANCE else f"n_{family}"
+        n = np.full(len(rows.models), len(rows.origin))
+        scores = pd.DataFrame({count: n, **_SCORE[family](rows)}, index=list(rows.models))
+        table = table.join(scores)
+    counts = [str(name) for name in table if str(name).split("_")[0] == "n"]
+    table[counts] = table[counts].fillna(0.0).astype(np.int64)
+    table = table.sort_values(["qlike_loss", "fz0_loss"], kind="stable")
+    return table.rename_axis("model").reset_index()

@@ -5,11 +5,18 @@ The unit is one fit as a walk-forward run makes it: all instruments of the data 
 then the forecasts of the 91 days that follow, over three horizons. The baseline is
 ``arch_model(...).fit()`` of a GARCH(1,1) with normal errors on the same returns, one per
 instrument.
+
+With ``FOREMARGIN_DATA``, a second table is the whole default run on the eight perpetuals, daily
+from hourly bars: processor time of all fits and forecasts of each model, and of taking up what an
+earlier run has finished.
 """
 
+import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from arch import arch_model
@@ -17,11 +24,12 @@ from arch import arch_model
 from foremargin.features import History, build_history
 from foremargin.markets import load_panel
 from foremargin.models import ALL_FORECASTERS, Forecaster, RegimeNetwork
-from foremargin.training import stream
+from foremargin.training import Execution, stream, walk_forward
 
 WINDOW = 2_500  # returns of a GARCH fit
 BLOCK_DAYS = 91
 REPEATS = 3
+FORECAST_SHARE = 0.2  # of the periods before the first forecast, as in the experiment `bars`
 
 
 def main() -> None:
@@ -39,6 +47,33 @@ def main() -> None:
     for forecaster in ALL_FORECASTERS:
         fit, forecast = time_model(forecaster, past, history, origins)
         print(f"{forecaster.name:<16}{fit:>10.3f}{forecast:>13.3f}{fit / baseline:>12.2f}")
+    data = os.environ.get("FOREMARGIN_DATA")
+    if data:
+        whole_run(Path(data) / "perp_klines_1h")
+
+
+def whole_run(folder: Path) -> None:
+    """Print the processor time of the walk-forward of every model on a folder of bars."""
+    history = build_history(load_panel(str(folder), period="1D"), horizons=[1, 5, 10])
+    first = int(FORECAST_SHARE * history.panel.n_periods)
+    print(
+        f"\n{history.panel.n_instruments} instruments, {history.panel.n_periods} periods, one core"
+    )
+    print(f"{'model':<16}{'fits':>6}{'run, s':>10}{'taken up, s':>13}")
+    total = total_kept = 0.0
+    with tempfile.TemporaryDirectory() as blocks:
+        execution = Execution(blocks=Path(blocks))
+        for forecaster in ALL_FORECASTERS:
+            taken = []
+            for _ in range(2):
+                start = time.process_time()
+                walked = walk_forward(
+                    history, [forecaster], first_row=first, seed=0, execution=execution
+                )
+                taken.append(time.process_time() - start)
+            print(f"{forecaster.name:<16}{walked.n_kept:>6}{taken[0]:>10.1f}{taken[1]:>13.2f}")
+            total, total_kept = total + taken[0], total_kept + taken[1]
+    print(f"{'all':<16}{'':>6}{total:>10.1f}{total_kept:>13.2f}")
 
 
 def fit_baseline(past: History) -> None:

@@ -15,6 +15,12 @@ from .policies import (
     Tool,
     WithTool,
 )
+from .probabilities import (
+    Calibration,
+    CalibrationMap,
+    fit_calibration,
+    with_calibrated_probabilities,
+)
 from .regime import Regime, market_regime
 from .schedule import SIDES, Generation, MarginSchedule, MarginStatus
 from .stress import with_stress_probability
@@ -26,6 +32,8 @@ __all__ = [
     "PREDICTIVE_POLICIES",
     "REACTIVE_POLICIES",
     "SIDES",
+    "Calibration",
+    "CalibrationMap",
     "ConformalMargin",
     "Filtered",
     "Fixed",
@@ -41,7 +49,9 @@ __all__ = [
     "Tool",
     "WithTool",
     "adaptive_conformal_margin",
+    "fit_calibration",
     "market_regime",
+    "with_calibrated_probabilities",
     "with_stress_probability",
     "with_tails",
 ]

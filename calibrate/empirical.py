@@ -55,6 +55,39 @@ def _remove(ordered: NDArray[np.float64], count: int, value: float) -> None:
 
 
 @njit(cache=True)
+def keep_score(
+    ordered: NDArray[np.float64],
+    queue: NDArray[np.float64],
+    count: int,
+    head: int,
+    score: float,
+) -> tuple[int, int]:
+    """Add a score to the sorted ones, after dropping the oldest if the queue is full.
+
+    Returns
+    -------
+    count, head : int
+        Scores kept, and the place of the oldest in the queue once it is full.
+    """
+    window = len(queue)
+    if count == window:
+        _remove(ordered, count, queue[head])
+        count -= 1
+    _insert(ordered, count, score)
+    queue[head] = score
+    return count + 1, (head + 1) % window
+
+
+@njit(cache=True)
+def read_tail(
+    ordered: NDArray[np.float64], count: int, tail_probability: float
+) -> tuple[float, float]:
+    """Quantile of the first `count` sorted scores, and the mean of those at or beyond it."""
+    quantile = _upper_quantile(ordered, count, tail_probability)
+    return quantile, _mean_beyond(ordered, count, quantile)
+
+
+@njit(cache=True)
 def rolling_tails(
     score: NDArray[np.float64],
     tail_probabilities: NDArray[np.float64],
@@ -89,17 +122,10 @@ def rolling_tails(
     count, head = 0, 0
     for t in range(n):
         if t >= lag and np.isfinite(score[t - lag]):
-            if count == window:
-                _remove(ordered, count, queue[head])
-                count -= 1
-            _insert(ordered, count, score[t - lag])
-            queue[head] = score[t - lag]
-            head = (head + 1) % window
-            count += 1
+            count, head = keep_score(ordered, queue, count, head, score[t - lag])
         if count >= needed:
             for k in range(n_tails):
-                quantile[t, k] = _upper_quantile(ordered, count, tail_probabilities[k])
-                beyond[t, k] = _mean_beyond(ordered, count, quantile[t, k])
+                quantile[t, k], beyond[t, k] = read_tail(ordered, count, tail_probabilities[k])
     return quantile, beyond
 
 
@@ -133,13 +159,7 @@ def adaptive_quantile(
             if np.isfinite(quantile[t - lag]):
                 breach = 1.0 if past > quantile[t - lag] else 0.0
                 current = min(max(current + rate * (tail_probability - breach), low), high)
-            if count == window:
-                _remove(ordered, count, queue[head])
-                count -= 1
-            _insert(ordered, count, past)
-            queue[head] = past
-            head = (head + 1) % window
-            count += 1
+            count, head = keep_score(ordered, queue, count, head, past)
         if count >= needed:
             quantile[t] = _upper_quantile(ordered, count, current)
             aimed[t] = current

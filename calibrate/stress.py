@@ -2,10 +2,13 @@
 
 The forward variance is the forecast times a past multiplicative error; the share of past errors
 that would carry it over the stress threshold is the probability. It is filtered historical
-simulation of the variance instead of the return.
+simulation of the variance instead of the return. A share of few errors is a coarse number, and
+may be 0 or 1: a lognormal law with the mean and the spread of the same errors counts as fifty of
+them.
 """
 
 from dataclasses import replace
+from math import erfc
 
 import numpy as np
 from numba import njit
@@ -15,8 +18,13 @@ from ..features import History
 from ..models import Forecast
 from .tails import NEEDED, WINDOW_SESSIONS
 
+_LOGNORMAL_WEIGHT = 50.0  # in errors that do not overlap
+_SMALLEST = 0.02  # of the forecast
 
-def with_stress_probability(forecast: Forecast, history: History, *, first_row: int) -> Forecast:
+
+def with_stress_probability(
+    forecast: Forecast, history: History, *, first_row: int, from_row: int | None = None
+) -> Forecast:
     """Fill the stress probability of a forecast that has none of its own.
 
     Parameters
@@ -27,6 +35,8 @@ def with_stress_probability(forecast: Forecast, history: History, *, first_row: 
         The panel, the outcomes and the thresholds known at each origin.
     first_row : int
         Panel row of the first origin.
+    from_row : int, optional
+        Panel row from which they are needed; NaN before it. By default all are.
     """
     if forecast.stress_probability is not None:
         return forecast
@@ -37,17 +47,24 @@ def with_stress_probability(forecast: Forecast, history: History, *, first_row: 
     present = history.panel.present[origins]
     for i in range(len(forecast.instruments)):
         own = np.flatnonzero(present[:, i])
+        first = 0 if from_row is None else int(np.searchsorted(own, from_row - first_row))
         window = int(history.panel.periods_per_session[i]) * WINDOW_SESSIONS
         for k, horizon in enumerate(forecast.horizons):
             forecast_variance = forecast.variance[own, i, k]
             out[own, i, k] = _share_above(
-                realized[own, i, k] / forecast_variance,
-                threshold[own, i, k] / forecast_variance,
+                _log_ratio(realized[own, i, k], forecast_variance),
+                _log_ratio(threshold[own, i, k], forecast_variance),
                 horizon,
                 window,
                 min(NEEDED, window),
+                first,
             )
     return replace(forecast, stress_probability=out)
+
+
+def _log_ratio(variance: NDArray[np.float64], forecast: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of how many times the forecast; a price that stood still has no log, and counts low."""
+    return np.asarray(np.log(np.maximum(variance / forecast, _SMALLEST)))
 
 
 @njit(cache=True)
@@ -57,8 +74,13 @@ def _share_above(
     lag: int,
     window: int,
     needed: int,
+    first: int = 0,
 ) -> NDArray[np.float64]:
-    """Share of the last known errors above the one that would mean stress, shape (n,)."""
+    """Share of the last known log errors above the one that would mean stress, shape (n,).
+
+    Errors of neighbouring origins overlap: `lag` of them count for one. Origins before `first` are
+    NaN.
+    """
     n = len(error)
     out = np.full(n, np.nan)
     kept = np.empty(window)
@@ -68,10 +90,11 @@ def _share_above(
             kept[head] = error[t - lag]
             head = (head + 1) % window
             count = min(count + 1, window)
-        if count >= needed and np.isfinite(needed_error[t]):
-            above = 0
-            for i in range(count):
-                if kept[i] > needed_error[t]:
-                    above += 1
-            out[t] = above / count
+        if t >= first and count >= needed and np.isfinite(needed_error[t]):
+            known = kept[:count]
+            share = np.mean(known > needed_error[t])
+            distance = needed_error[t] - np.mean(known)
+            lognormal = 0.5 * erfc(distance / (np.sqrt(2.0) * max(np.std(known), 1e-12)))
+            weight = _LOGNORMAL_WEIGHT / (_LOGNORMAL_WEIGHT + count / lag)
+            out[t] = weight * lognormal + (1.0 - weight) * share
     return out

@@ -1,9 +1,10 @@
 """Filtered historical simulation: tails of a forecast from the errors it made before.
 
 Barone-Adesi, Giannopoulos and Vosper (1999), Journal of Futures Markets 19(5). The return over the
-horizon is divided by the volatility that was forecast for it; the tails of these scores, times
-today's forecast, are today's tails. A model with tails of its own is corrected in the same way:
-the return is divided by its own value at risk. Scores are out-of-sample errors only.
+horizon is divided by the volatility that was forecast for it; the tails of these scores, smoothed
+by a Pareto law (:mod:`.pareto`), times today's forecast, are today's tails. A model with tails of
+its own is corrected in the same way: the return is divided by its own value at risk. Scores are
+out-of-sample errors only.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..features import History
 from ..models import TAIL_PROBABILITIES, Forecast
-from .empirical import rolling_tails
+from .pareto import rolling_pareto_tails
 
 WINDOW_SESSIONS = 1_000
 """Errors kept, in trading days."""
@@ -30,7 +31,9 @@ NEEDED = 250
 """Fewest errors before a tail is read from them."""
 
 
-def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forecast:
+def with_tails(
+    forecast: Forecast, history: History, *, first_row: int, from_row: int | None = None
+) -> Forecast:
     """Give a forecast calibrated value at risk and expected shortfall on both sides.
 
     Parameters
@@ -41,6 +44,8 @@ def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forec
         The panel and the outcomes.
     first_row : int
         Panel row of the first origin.
+    from_row : int, optional
+        Panel row from which tails are needed; NaN before it. By default all are.
 
     Returns
     -------
@@ -54,6 +59,7 @@ def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forec
     present = history.panel.present[origins]
     for i in range(len(forecast.instruments)):
         own = np.flatnonzero(present[:, i])
+        first = 0 if from_row is None else int(np.searchsorted(own, from_row - first_row))
         window = WINDOW_SESSIONS * int(history.panel.periods_per_session[i])
         for k, horizon in enumerate(forecast.horizons):
             cell = (own, i, k)
@@ -63,6 +69,7 @@ def with_tails(forecast: Forecast, history: History, *, first_row: int) -> Forec
                     *_scales(forecast, side, cell),
                     horizon=horizon,
                     window=window,
+                    first=first,
                 )
                 out[f"value_at_risk_{side}"][cell] = value_at_risk
                 out[f"expected_shortfall_{side}"][cell] = expected_shortfall
@@ -88,13 +95,14 @@ def _tails(
     *,
     horizon: int,
     window: int,
+    first: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return value at risk and expected shortfall, each of shape (n, n_tails)."""
     value_at_risk, expected_shortfall = np.full((2, *scale.shape), np.nan)
     for p, tail in enumerate(TAIL_PROBABILITIES):
         score = loss / scale[:, p]
-        quantile, beyond = rolling_tails(
-            score, np.array([tail]), horizon, window, min(NEEDED, window)
+        quantile, beyond = rolling_pareto_tails(
+            score, np.array([tail]), horizon, window, min(NEEDED, window), first
         )
         value_at_risk[:, p] = quantile[:, 0] * scale[:, p]
         if shortfall_ratio is None:

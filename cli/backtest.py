@@ -13,6 +13,8 @@ def backtest(
     test_from: options.TestFrom = None,
     seed: options.Seed = None,
     workers: options.Workers = 2,
+    cluster: options.Cluster = None,
+    resume: options.Resume = True,
     out: options.Out = None,
     mlruns: options.Mlruns = None,
     progress: options.ShowProgress = True,
@@ -35,10 +37,11 @@ def backtest(
     )
     prepared = prepare(experiment)
     runs.say_what_was_found(prepared)
-    folder = runs.output_folder(out, experiment)
+    folder, store = runs.output_folder(out, experiment), open_store(mlruns)
+    execution = runs.execution(store, workers=workers, cluster=cluster, resume=resume)
     with runs.progress_bar(shown=progress) as tell:
         result = run_backtest(
-            prepared, store=open_store(mlruns), folder=folder, workers=workers, progress=tell
+            prepared, store=store, folder=folder, execution=execution, progress=tell
         )
     console = Console(highlight=False)
     for verdict in result.verdicts:

@@ -1,7 +1,6 @@
 """``foremargin evaluate``: forecast skill alone."""
 
 import typer
-from rich.console import Console
 
 from . import options
 
@@ -14,17 +13,22 @@ def evaluate(
     test_from: options.TestFrom = None,
     seed: options.Seed = None,
     workers: options.Workers = 2,
+    cluster: options.Cluster = None,
+    resume: options.Resume = True,
     out: options.Out = None,
     mlruns: options.Mlruns = None,
     progress: options.ShowProgress = True,
+    by: options.By = None,
 ) -> None:
     """Compare the forecasts of all models, side by side on the same rows.
 
-    Leaves `forecasts.parquet` and `scores.parquet`, and a run in MLflow.
+    Leaves `forecasts.parquet`, `scores.parquet` (and by instrument and tercile), figures,
+    `evaluation.html` to read, and a run in MLflow.
 
     Example: `foremargin evaluate --data my_bars/ --horizons 1,5,10`.
     """
     # Imported here: torch and MLflow take seconds to load, and --help needs neither.
+    from ..backtest import Grouping
     from ..training import open_store, prepare, run_evaluation
     from . import runs, score_table
 
@@ -33,11 +37,17 @@ def evaluate(
     )
     prepared = prepare(experiment, margins=False)
     runs.say_what_was_found(prepared)
-    folder = runs.output_folder(out, experiment)
+    folder, store = runs.output_folder(out, experiment), open_store(mlruns)
+    execution = runs.execution(store, workers=workers, cluster=cluster, resume=resume)
     with runs.progress_bar(shown=progress) as tell:
         result = run_evaluation(
-            prepared, store=open_store(mlruns), folder=folder, workers=workers, progress=tell
+            prepared, store=store, folder=folder, execution=execution, progress=tell
         )
-    score_table.print_scores(result.scores, Console(highlight=False))
+    console = score_table.new_console()
+    groupings = [Grouping(group.value) for group in by or ()]
+    score_table.print_scores(result.scores, list(result.grouped.items()), console, by=groupings)
+    # Notes about the data were said before the run.
+    score_table.print_notes([n for n in result.notes if n not in prepared.notes], console)
+    typer.echo(f"page        {folder / 'evaluation.html'}")
     typer.echo(f"tables      {folder}")
     typer.echo(f"MLflow run  {result.run_id}")

@@ -1,6 +1,7 @@
 """Options that several verbs share; nothing here takes time to import."""
 
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,39 @@ Seed = Annotated[
 Workers = Annotated[
     int, typer.Option(min=1, help="Processes for the fits; changes time, not numbers.")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Dask cluster for the fits in place of --workers: local:2 starts one here, "
+        "tcp://host:8786 names a scheduler; needs the extra [cluster].",
+        show_default="none",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--fresh",
+        help="Take the fits that an earlier run with the same input has finished, or fit again.",
+    ),
+]
+
+
+class Group(StrEnum):
+    """What `foremargin evaluate` can print every model's scores by."""
+
+    INSTRUMENT = "instrument"
+    TERCILE = "tercile"
+
+
+By = Annotated[
+    list[Group] | None,
+    typer.Option(
+        "--by",
+        help="Print every model's QLIKE and FZ0 by instrument, or by tercile of volatility at the "
+        "origin; may be repeated. The files hold both in any case.",
+        show_default="the best model of each",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Output folder.", show_default="out/ and the experiment's name"),
@@ -62,4 +96,7 @@ Mlruns = Annotated[
 ]
 ShowProgress = Annotated[
     bool, typer.Option("--progress/--no-progress", help="Show a progress bar.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for machines, in place of a table.")
 ]

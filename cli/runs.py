@@ -12,7 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import InputError
 from ..markets import Severity
-from ..training import Experiment, Preparation, load_experiment
+from ..training import (
+    Execution,
+    Experiment,
+    Preparation,
+    Store,
+    Validation,
+    load_experiment,
+)
 from ..training.forecasting import Progress as Tell
 
 _BARS = "bars"  # the experiment that --data runs with when no file is given
@@ -26,6 +33,7 @@ def read_experiment(
     horizons: str | None = None,
     test_from: datetime | None = None,
     seed: int | None = None,
+    trials: int | None = None,
 ) -> Experiment:
     """Load an experiment with what was given on the command line in place of the file's.
 
@@ -45,12 +53,19 @@ def read_experiment(
         overrides["split"]["test_from"] = test_from.date()
     if seed is not None:
         overrides["seed"] = seed
+    if trials is not None:
+        overrides["tune"] = {"trials": trials}
     return load_experiment(config or (_BARS if data else None), overrides=overrides)
 
 
 def output_folder(out: Path | None, experiment: Experiment) -> Path:
     """Return where the files go."""
     return out if out is not None else Path("out") / experiment.name
+
+
+def execution(store: Store, *, workers: int, cluster: str | None, resume: bool) -> Execution:
+    """Return how fits are carried out; finished blocks are kept beside the tracked runs."""
+    return Execution(workers=workers, cluster=cluster, blocks=store.blocks, fresh=not resume)
 
 
 @contextmanager
@@ -72,7 +87,7 @@ def progress_bar(*, shown: bool) -> Iterator[Tell]:
         )
 
 
-def say_what_was_found(prepared: Preparation) -> None:
+def say_what_was_found(prepared: Preparation | Validation) -> None:
     """Say on standard error what a reader must know about the data before the run."""
     for note in prepared.notes:
         typer.secho(f"note: {note}", err=True, fg="yellow")

@@ -175,7 +175,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
             yield from _keys(section, f"{prefix}{name}.")
         else:
             meaning = " ".join((field.description or "").split()).replace("``", "`")
-            yield f"{prefix}{name}", meaning, field.default
+            yield f"{prefix}{name}", meaning, field.get_default(call_default_factory=True)
 
 
 def _command(command: Any, path: tuple[str, ...]) -> Iterator[str]:

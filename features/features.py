@@ -13,15 +13,17 @@ from ..markets import Panel
 from .adjusted import ADJUSTED_FEATURES
 from .feature import Feature
 from .har import HAR_FEATURES
-from .implied import IMPLIED_FEATURES
-from .leverage import LEVERAGE_FEATURES
+from .implied import IMPLIED_CHANGE_FEATURES, IMPLIED_FEATURES
+from .leverage import FALL_FEATURES, LEVERAGE_FEATURES
 from .liquidity import (
     BOOK_FEATURES,
     CROWDING_FEATURES,
+    ILLIQUIDITY_FEATURES,
     LIQUIDITY_FEATURES,
     SPREAD_FEATURES,
 )
 from .market import MARKET_FEATURES
+from .measurement import MEASUREMENT_FEATURES
 from .measures import Measures
 from .regimes import REGIME_FEATURES
 from .season import SEASON_FEATURES
@@ -40,6 +42,9 @@ CORE_FEATURES: tuple[Feature, ...] = (
 
 FEATURE_SETS: Mapping[str, tuple[Feature, ...]] = {
     "core": CORE_FEATURES,
+    "news": (*IMPLIED_CHANGE_FEATURES, *FALL_FEATURES),
+    "illiquidity": ILLIQUIDITY_FEATURES,
+    "measurement": MEASUREMENT_FEATURES,
     "spreads": SPREAD_FEATURES,
     "books": BOOK_FEATURES,
     "crowding": CROWDING_FEATURES,

@@ -84,3 +84,32 @@ LEVERAGE_FEATURES = (
         compute=_jump_share,
     ),
 )
+
+_AGAINST_LEVEL = "return per period over long-run volatility per period"
+
+
+def _fall_against_level(m: Measures, mean_return: Values) -> Values:
+    return np.minimum(mean_return / np.exp(0.5 * m.level), 0.0)
+
+
+FALL_FEATURES = (
+    Feature(
+        name="fall_day_against_level",
+        unit=_AGAINST_LEVEL,
+        meaning="return of the last period over the long-run volatility if negative, else zero",
+        compute=lambda m: _fall_against_level(m, m.log_return),
+    ),
+    Feature(
+        name="fall_week_against_level",
+        unit=_AGAINST_LEVEL,
+        meaning="the same of the mean return of the last seven days",
+        compute=lambda m: _fall_against_level(m, m.mean(m.log_return, days=7)),
+    ),
+    Feature(
+        name="fall_month_against_level",
+        unit=_AGAINST_LEVEL,
+        meaning="the same of the mean return of the last thirty days",
+        compute=lambda m: _fall_against_level(m, m.mean(m.log_return, days=30)),
+    ),
+)
+"""Falls that do not look smaller because volatility has risen already."""

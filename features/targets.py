@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..markets import Panel
 from .liquidity import detrended_log_amihud
+from .liquidity.cost import relative_cost
+from .liquidity.volume import DETREND_DAYS
 from .measures import Measures
 from .own_time import OwnTime, own_times, trailing_mean, trailing_sum
 
 STRESS_QUANTILE = 0.8
 """Stress is forward variance above this quantile of what the instrument had shown so far."""
+
+ELEVATED_QUANTILE = 0.6
+"""Variance above this quantile of what the instrument had shown so far is elevated, up to stress."""
 
 LIQUIDITY_STRESS_QUANTILE = 0.9
 """Liquidity stress is forward illiquidity above this quantile of the last year."""
@@ -39,11 +44,29 @@ class Targets:
     stress : ndarray
         1.0 if `variance` exceeds the 80 % quantile of the instrument's trailing variances known
         at the origin, else 0.0.
+    regime : ndarray
+        2.0 (stressed) where `stress` is 1.0; else 1.0 (elevated) if `variance` exceeds the 60 %
+        quantile of the trailing variances, and 0.0 (calm) if not.
+    illiquidity : ndarray
+        Mean detrended log Amihud illiquidity of the next periods, log of a ratio.
     liquidity_stress : ndarray
-        1.0 if the mean detrended log Amihud illiquidity of the next periods exceeds the 90 %
-        quantile of its trailing values in the year before the origin, else 0.0.
-    stress_threshold : ndarray
-        The variance above which `stress` begins, decimal squared over the horizon.
+        1.0 if `illiquidity` exceeds the 90 % quantile of its trailing values in the year before
+        the origin, else 0.0.
+    liquidity_cost : ndarray
+        Mean relative cost of trading in the next periods, a fraction of notional (see
+        :func:`foremargin.features.liquidity.relative_cost`).
+    stress_threshold, elevated_threshold : ndarray
+        The variances above which `stress` and an elevated `regime` begin, decimal squared over the
+        horizon.
+    liquidity_cost_level : ndarray
+        Geometric mean of the relative cost over the last ninety days, a fraction of notional; the
+        same at all horizons.
+    illiquidity_threshold : ndarray
+        The illiquidity above which `liquidity_stress` begins, log of a ratio.
+    stress_now, liquidity_stress_now : ndarray
+        1.0 if the last `horizon` periods up to the origin were above the thresholds of `stress`
+        and `liquidity_stress`, else 0.0; known at the origin. Stress that begins, an *onset*,
+        is `stress` where `stress_now` is 0.
     known_at : ndarray of int
         Panel row at whose close the outcome is complete; n_periods where it never is.
     """
@@ -52,12 +75,20 @@ class Targets:
     variance: NDArray[np.float64]
     log_return: NDArray[np.float64]
     stress: NDArray[np.float64]
+    regime: NDArray[np.float64]
+    illiquidity: NDArray[np.float64]
     liquidity_stress: NDArray[np.float64]
+    liquidity_cost: NDArray[np.float64]
     stress_threshold: NDArray[np.float64]
+    elevated_threshold: NDArray[np.float64]
+    liquidity_cost_level: NDArray[np.float64]
+    illiquidity_threshold: NDArray[np.float64]
+    stress_now: NDArray[np.float64]
+    liquidity_stress_now: NDArray[np.float64]
     known_at: NDArray[np.intp]
 
     def __post_init__(self) -> None:
-        for name in _OUTCOMES:
+        for name in (*_OUTCOMES, *_AT_ORIGIN):
             getattr(self, name).setflags(write=False)
         self.known_at.setflags(write=False)
 
@@ -69,8 +100,8 @@ class Targets:
         """
         known = self.known_at[:stop] < stop
         masked = {name: np.where(known, getattr(self, name)[:stop], np.nan) for name in _OUTCOMES}
-        # The threshold is known at the origin itself.
-        masked["stress_threshold"] = self.stress_threshold[:stop].copy()
+        for name in _AT_ORIGIN:
+            masked[name] = getattr(self, name)[:stop].copy()
         return Targets(
             horizons=self.horizons,
             known_at=np.where(known, self.known_at[:stop], stop),
@@ -84,7 +115,14 @@ class Targets:
         return self.horizons.index(horizon)
 
 
-_OUTCOMES = ("variance", "log_return", "stress", "liquidity_stress", "stress_threshold")
+_OUTCOMES = (
+    *("variance", "log_return", "stress", "regime"),
+    *("illiquidity", "liquidity_stress", "liquidity_cost"),
+)
+_AT_ORIGIN = (
+    *("stress_threshold", "elevated_threshold", "stress_now"),
+    *("illiquidity_threshold", "liquidity_cost_level", "liquidity_stress_now"),
+)
 
 
 def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
@@ -102,25 +140,39 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
         )
     measures = Measures(panel=panel)
     shape = (panel.n_periods, panel.n_instruments, len(horizons))
-    out = {name: np.full(shape, np.nan) for name in _OUTCOMES}
+    out = {name: np.full(shape, np.nan) for name in (*_OUTCOMES, *_AT_ORIGIN)}
     known_at = np.full(shape, panel.n_periods, dtype=np.intp)
     panel_illiquidity = measures.once(detrended_log_amihud)
+    panel_cost = relative_cost(measures)
+    cost_level = np.exp(measures.mean(np.log(panel_cost), days=DETREND_DAYS))
+    out["liquidity_cost_level"][:] = cost_level[..., None]
     for own in own_times(panel):
         illiquidity = panel_illiquidity[own.rows, own.column]
         variance = measures.variance[own.rows, own.column]
+        cost = panel_cost[own.rows, own.column]
         for k, horizon in enumerate(horizons):
             cell = (own.rows, own.column, k)
             known_at[cell] = _row_after(own, horizon, panel.n_periods)
             trailing = trailing_sum(variance, horizon)
-            threshold = _past_quantile(
-                trailing, STRESS_QUANTILE, window=None, needed=own.span(_LABEL_DAYS)
+            threshold, elevated = (
+                _past_quantile(trailing, quantile, window=None, needed=own.span(_LABEL_DAYS))
+                for quantile in (STRESS_QUANTILE, ELEVATED_QUANTILE)
             )
             out["variance"][cell] = _ahead(trailing, horizon)
             returns = trailing_sum(own.log_return, horizon)
             out["log_return"][cell] = _ahead(returns, horizon)
             out["stress_threshold"][cell] = threshold
             out["stress"][cell] = _exceeds(_ahead(trailing, horizon), threshold)
-            out["liquidity_stress"][cell] = _liquidity_stress(own, illiquidity, horizon)
+            out["stress_now"][cell] = _exceeds(trailing, threshold)
+            out["elevated_threshold"][cell] = elevated
+            is_elevated = _exceeds(_ahead(trailing, horizon), elevated)
+            out["regime"][cell] = is_elevated + out["stress"][cell]
+            out["liquidity_cost"][cell] = _ahead(trailing_mean(cost, horizon), horizon)
+            trailing, threshold = _trailing_illiquidity(own, illiquidity, horizon)
+            out["illiquidity"][cell] = _ahead(trailing, horizon)
+            out["illiquidity_threshold"][cell] = threshold
+            out["liquidity_stress"][cell] = _exceeds(_ahead(trailing, horizon), threshold)
+            out["liquidity_stress_now"][cell] = _exceeds(trailing, threshold)
     return Targets(horizons=horizons, known_at=known_at, **out)
 
 
@@ -155,9 +207,10 @@ def _exceeds(value: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDAr
     return np.where(known, (value > threshold).astype(np.float64), np.nan)
 
 
-def _liquidity_stress(
+def _trailing_illiquidity(
     own: OwnTime, illiquidity: NDArray[np.float64], horizon: int
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean illiquidity of the last periods, and the threshold it is compared with."""
     trailing = trailing_mean(illiquidity, horizon)
     threshold = _past_quantile(
         trailing,
@@ -165,4 +218,4 @@ def _liquidity_stress(
         window=own.span(days=365),
         needed=own.span(_LABEL_DAYS),
     )
-    return _exceeds(_ahead(trailing, horizon), threshold)
+    return trailing, threshold

@@ -45,12 +45,14 @@ def best_variance(m: MarketView) -> Values:
 
     Chosen period by period, so that an instrument whose history begins with daily bars and goes
     on with hourly ones uses each for what it is. Decimal squared, shape (n_periods,
-    n_instruments); NaN at the first period.
+    n_instruments); NaN at the first period, which may be incomplete. An instrument without any
+    prices, of which somebody else has measured the variance, has no such period.
     """
     out = np.full(m.log_return.shape, np.nan)
     for choice in (m.field("realized_variance"), range_variance(m), m.log_return**2):
         out = np.where(np.isfinite(out), out, choice)
-    return np.where(np.isfinite(m.log_return), out, np.nan)
+    whole = np.isfinite(m.log_return) | np.isnan(m.close)
+    return np.where(whole, out, np.nan)
 
 
 def floored_log_variance(m: MarketView) -> Values:

@@ -95,6 +95,18 @@ FIELDS: Mapping[str, Field] = {
         meaning="the same of the last quarter of the bars, as if the period had been like it, "
         "decimal squared"
     ),
+    "bar_amihud": Field(
+        meaning="mean over the bars of absolute log return per traded value, decimal per quote "
+        "currency",
+        rule=Rule.MEAN,
+    ),
+    "range_illiquidity": Field(
+        meaning="mean over the bars of log range per traded value, decimal per quote currency",
+        rule=Rule.MEAN,
+    ),
+    "late_range_illiquidity": Field(
+        meaning="the same of the last quarter of the bars, decimal per quote currency"
+    ),
     "jump_statistic": Field(
         meaning="ratio test for jumps inside the period, standard normal without them, one-sided"
     ),

@@ -21,6 +21,14 @@ _TAILS = (
 )
 _TAIL_LABELS = ("var_lower", "es_lower", "var_upper", "es_upper")
 _PROBABILITIES = ("stress_probability", "liquidity_stress_probability")
+_PER_HORIZON = (*_PROBABILITIES, "liquidity_cost")  # of the shape of the variance
+
+REGIMES = ("calm", "elevated", "stressed")
+"""Regimes of every forecast's `regime_probability`: forward variance below, between and above two
+past quantiles of the instrument (see :class:`foremargin.features.Targets`)."""
+
+_OPTIONAL = (*_TAILS, *_PER_HORIZON, "regime_probability")
+_REGIME_COLUMNS = tuple(f"regime_{regime}_probability" for regime in REGIMES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +56,12 @@ class Forecast:
     stress_probability, liquidity_stress_probability : ndarray or None
         Probability, in [0, 1], that the targets of the same names become true, shape of
         `variance`; None if the model gives none.
+    regime_probability : ndarray or None
+        Probabilities of the regimes of the horizon, shape (n_origins, n_instruments, n_horizons,
+        3) in the order of :data:`REGIMES`, summing to one; the last is the `stress_probability`.
+    liquidity_cost : ndarray or None
+        Expected mean relative cost of trading over the horizon, a fraction of notional (see
+        :func:`foremargin.features.liquidity.relative_cost`), shape of `variance`.
     """
 
     model: str
@@ -61,13 +75,14 @@ class Forecast:
     expected_shortfall_upper: NDArray[np.float64] | None = None
     stress_probability: NDArray[np.float64] | None = None
     liquidity_stress_probability: NDArray[np.float64] | None = None
+    regime_probability: NDArray[np.float64] | None = None
+    liquidity_cost: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.origin), len(self.instruments), len(self.horizons))
-        tails = (*shape, len(TAIL_PROBABILITIES))
-        for name in ("variance", *_PROBABILITIES, *_TAILS):
+        for name in ("variance", *_OPTIONAL):
             array = getattr(self, name)
-            wanted = tails if name in _TAILS else shape
+            wanted = (*shape, *_extra_axis(name))
             if array is None:
                 continue
             if array.shape != wanted:
@@ -84,6 +99,26 @@ class Forecast:
         """Volatility of the summed log return over the horizon, decimal, shape of `variance`."""
         return np.asarray(np.sqrt(self.variance))
 
+    def with_stress(self, probability: NDArray[np.float64]) -> "Forecast":
+        """Return the forecast with another stress probability, and regimes that agree with it.
+
+        What is left beside stress is shared by the other regimes as before.
+
+        Parameters
+        ----------
+        probability : ndarray
+            In [0, 1], NaN where unknown; shape of `variance`.
+        """
+        regimes = self.regime_probability
+        if regimes is not None:
+            others = regimes[..., :-1]
+            total = others.sum(axis=-1, keepdims=True)
+            share = np.where(total > 0.0, others, 0.5) / np.where(total > 0.0, total, 1.0)
+            share = np.where(np.isfinite(total), share, np.nan)
+            left = (1.0 - probability)[..., None] * share
+            regimes = np.concatenate([left, probability[..., None]], axis=-1)
+        return replace(self, stress_probability=probability, regime_probability=regimes)
+
     def frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per origin, instrument and horizon."""
         index = pd.MultiIndex.from_product(
@@ -96,9 +131,12 @@ class Forecast:
                 array = getattr(self, name)
                 unknown = np.full(self.variance.size, np.nan)
                 columns[f"{label}_{tail:g}"] = unknown if array is None else array[..., k].ravel()
-        for name in _PROBABILITIES:
+        for name in _PER_HORIZON:
             array = getattr(self, name)
             columns[name] = np.full(self.variance.size, np.nan) if array is None else array.ravel()
+        regimes = _or_unknown(self, "regime_probability")
+        for k, column in enumerate(_REGIME_COLUMNS):
+            columns[column] = regimes[..., k].ravel()
         table = pd.DataFrame(columns, index=index).reset_index()
         table.insert(0, "model", self.model)
         return table
@@ -110,7 +148,7 @@ def join_forecasts(parts: Sequence[Forecast]) -> Forecast:
     A block in which the model gave no tails or probabilities is NaN there if another has some.
     """
     joined: dict[str, Any] = {"origin": np.concatenate([part.origin for part in parts])}
-    for name in ("variance", *_PROBABILITIES, *_TAILS):
+    for name in ("variance", *_OPTIONAL):
         if all(getattr(part, name) is None for part in parts):
             continue
         joined[name] = np.concatenate([_or_unknown(part, name) for part in parts])
@@ -121,8 +159,14 @@ def _or_unknown(part: Forecast, name: str) -> NDArray[np.float64]:
     array: NDArray[np.float64] | None = getattr(part, name)
     if array is not None:
         return array
-    extra = (len(TAIL_PROBABILITIES),) if name in _TAILS else ()
-    return np.full((*part.variance.shape, *extra), np.nan)
+    return np.full((*part.variance.shape, *_extra_axis(name)), np.nan)
+
+
+def _extra_axis(name: str) -> tuple[int, ...]:
+    """Lengths of the axes that a field has behind those of the variance."""
+    if name in _TAILS:
+        return (len(TAIL_PROBABILITIES),)
+    return (len(REGIMES),) if name == "regime_probability" else ()
 
 
 def empty_variance(n_origins: int, n_instruments: int, n_horizons: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ prior on equal weights (Timmermann 2006, Handbook of Economic Forecasting 1). Th
 alone: a factor learned with the weights was tried, and follows the last storm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,7 +133,7 @@ class Mixture:
         if missing:
             raise InputError(f"{self.name} needs the forecasts of {missing}; name these models too")
         parts = [forecasts[member] for member in self.members]
-        logs = _logs(parts)
+        logs = stacked_logs(parts)
         variance = empty_variance(*logs.shape[:3])
         tables = []
         for block in self._blocks(history, first_row, len(logs)):
@@ -141,18 +141,8 @@ class Mixture:
             inside = slice(block.start - first_row, block.stop - first_row)
             variance[inside] = np.exp(weights.mix(logs[inside]))
             tables.append(_table(self.name, weights, history.panel.time[block.start]))
-        probabilities = {
-            name: mean for name in _PROBABILITIES if (mean := _mean(parts, name)) is not None
-        }
-        forecast = Forecast(
-            model=self.name,
-            origin=parts[0].origin,
-            instruments=parts[0].instruments,
-            horizons=parts[0].horizons,
-            variance=variance,
-            **probabilities,
-        )
-        return forecast, pd.concat(tables, ignore_index=True)
+        mixed = mixed_forecast(self.name, parts, variance=variance)
+        return mixed, pd.concat(tables, ignore_index=True)
 
     def learn(
         self, log_variance: Values, history: History, *, first_row: int, known_row: int
@@ -206,11 +196,27 @@ class Mixture:
 _PROBABILITIES = ("stress_probability", "liquidity_stress_probability")
 
 
-def _logs(parts: list[Forecast]) -> Values:
+def stacked_logs(parts: Sequence[Forecast]) -> Values:
+    """Return logs of the variances, shape (n_origins, n_instruments, n_horizons, n_members)."""
     return np.stack([np.log(part.variance) for part in parts], axis=-1)
 
 
-def _mean(parts: list[Forecast], name: str) -> Values | None:
+def mixed_forecast(name: str, parts: Sequence[Forecast], *, variance: Values) -> Forecast:
+    """Return a forecast of these variances whose probabilities are means of the parts'."""
+    probabilities = {
+        field: mean for field in _PROBABILITIES if (mean := _mean(parts, field)) is not None
+    }
+    return Forecast(
+        model=name,
+        origin=parts[0].origin,
+        instruments=parts[0].instruments,
+        horizons=parts[0].horizons,
+        variance=variance,
+        **probabilities,
+    )
+
+
+def _mean(parts: Sequence[Forecast], name: str) -> Values | None:
     """Mean over the members that have a value; None if no member has the field."""
     arrays = [array for part in parts if (array := getattr(part, name)) is not None]
     if not arrays:

@@ -23,6 +23,7 @@ _FIELDS = (
     *("open", "high", "low", "volume", "quote_volume", "realized_variance"),
     *("bipower_variance", "semivariance_negative", "semivariance_positive"),
     *("realized_quarticity", "realized_range", "late_range", "implied_vol"),
+    *("bar_amihud", "range_illiquidity", "late_range_illiquidity"),
 )
 _BESIDE_THE_PRICE = ("bid", "ask", "index_price")  # they move with it
 
@@ -123,6 +124,13 @@ def _make_panel(
             pairs_moved = (own.steps[:, ::2] + own.steps[:, 1::2]) ** 2
             fields["realized_range"][rows, i] = pairs_moved.sum(1) * sigma**2
             fields["late_range"][rows, i] = 4.0 * (own.steps[:, 18:] ** 2).sum(1) * sigma**2
+            # Books thin out when prices move, beyond what volume shows: illiquidity lasts.
+            impact = np.abs(own.steps).mean(1) * own.sigma * sigma / own.volume
+            fields["bar_amihud"][rows, i] = impact
+            fields["range_illiquidity"][rows, i] = 1.5 * impact * np.exp(own.steps[:, 0])
+            fields["late_range_illiquidity"][rows, i] = (
+                1.5 * np.abs(own.steps[:, 18:]).mean(1) * sigma / own.volume
+            )
             fields["realized_quarticity"][rows, i] = (own.steps**4).sum(1) * _STEPS / 3 * sigma**4
         if listing.implied:
             noise = np.exp(0.1 * rng.normal(size=len(rows)))

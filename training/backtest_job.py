@@ -1,27 +1,24 @@
 """The main job: forecast, calibrate, replay every policy, judge; files, tracked run, report."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from ..backtest import Replay, Verdict, judge, replay
-from ..backtest.report import ReportContext, render_report
+from ..backtest.report import render_report
 from ..calibrate import MarginMarket
-from ..features import variance_measure
-from ..markets import findings_frame
 from ..models import Forecast
+from .backends import Execution
+from .context import report_context
 from .experiment import needs_predictive
-from .forecasting import Progress, make_forecasts, score, silent
+from .forecasting import Progress, fit_records, make_forecasts, score, silent
 from .output import complete_or_nothing
 from .preparation import Preparation
-from .records import Tag, opening_records, verdict_records
+from .records import opening_records, verdict_records
 from .results import PARQUET, record_run, write_tables
 from .seeds import stream
 from .tables import margins_table
@@ -55,7 +52,7 @@ def run_backtest(
     *,
     store: Store,
     folder: Path,
-    workers: int = 1,
+    execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> BacktestResult:
     """Forecast, calibrate, replay every policy and judge; track and report.
@@ -69,8 +66,8 @@ def run_backtest(
     folder : Path
         Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, ``margins.parquet``,
         ``policies.parquet``, ``verdict.json`` and ``report.html`` when all of them are there.
-    workers : int
-        Processes for the fits; changes no number.
+    execution : Execution, optional
+        How the fits are carried out; changes no number.
     progress : callable, optional
         See :data:`Progress`.
 
@@ -86,7 +83,7 @@ def run_backtest(
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
     ):
-        made = make_forecasts(prepared, workers=workers, progress=tell)
+        made = make_forecasts(prepared, execution=execution or Execution(), progress=tell)
         table, scores = score(prepared, made.forecasts)
         replays = [_replay(prepared, made.forecasts, h, tell) for h in prepared.margin_horizons]
         tell("judge", 0, len(replays))
@@ -96,7 +93,15 @@ def run_backtest(
         )
         tell("report", 0, 1)
         page = render_report(
-            verdicts, scores=scores, context=_context(prepared, notes=made.notes, run_id=run.run_id)
+            verdicts,
+            scores=scores,
+            context=report_context(
+                prepared,
+                verb="backtest",
+                title="Predictive against reactive margin",
+                notes=made.notes,
+                run_id=run.run_id,
+            ),
         )
         write_tables(partial, table, scores)
         made.weights.to_parquet(partial / "weights.parquet", **PARQUET)
@@ -108,8 +113,8 @@ def run_backtest(
         }
         (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "report.html").write_text(page, encoding="utf-8")
-        records = [record for verdict in verdicts for record in verdict_records(verdict)]
-        record_run(run, partial, scores, notes=made.notes, records=records)
+        judged = [record for verdict in verdicts for record in verdict_records(verdict)]
+        record_run(run, partial, scores, notes=made.notes, records=[*fit_records(made), *judged])
     return BacktestResult(verdicts=verdicts, scores=scores, folder=folder, run_id=run.run_id)
 
 
@@ -146,35 +151,3 @@ def _policies(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         [verdict.series.assign(horizon=verdict.horizon) for verdict in verdicts],
         ignore_index=True,
     )
-
-
-def _context(prepared: Preparation, *, notes: Sequence[str], run_id: str) -> ReportContext:
-    experiment, panel = prepared.experiment, prepared.panel
-    day = [str(panel.time[row])[:16].replace("T", " ") for row in _marks(prepared)]
-    data = [
-        ("source", panel.source),
-        ("period", experiment.data.period),
-        ("history from", day[0]),
-        ("forecasts from", day[1]),
-        ("validation from", day[2]),
-        ("test from", day[3]),
-        ("test to", day[4]),
-    ]
-    measures = zip(panel.instruments, variance_measure(panel), strict=True)
-    data += [(f"variance of {name}", measure) for name, measure in measures]
-    records = opening_records(experiment, panel, verb="backtest")
-    provenance = [(r.key, r.value) for r in records if isinstance(r, Tag)]
-    return ReportContext(
-        title=f"Predictive against reactive margin: {', '.join(panel.instruments)}",
-        config_yaml=yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False),
-        command=shlex.join(["foremargin", *sys.argv[1:]]),
-        data=tuple(data),
-        notes=tuple(notes),
-        findings=findings_frame(panel.findings),
-        provenance=(("MLflow run", run_id), *provenance),
-    )
-
-
-def _marks(prepared: Preparation) -> tuple[int, int, int, int, int]:
-    split = prepared.split
-    return (0, split.forecast_row, split.validation_row, split.test_row, -1)

@@ -1,28 +1,30 @@
 """The experiment file: everything that decides what a run computes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ..calibrate import ALL_POLICIES, Generation, Policy
 from ..errors import InputError
 from ..features import ALL_FEATURES, FEATURE_SETS
 from ..models import ALL_FORECASTERS, ALL_MIXTURES, Forecaster, Mixture
+from .model_options import option_names, with_options
+from .search_space import check_space
+from .section import Section
+from .train_config import TrainConfig
+from .tune_config import TuneConfig
+from .windows import EXPANDING, Schedule, Window
 
 DEFAULT_EXPERIMENT = "default"
 """Name of the experiment that runs when none is given."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which market."""
 
     source: tuple[str, ...] = ("arch",)
@@ -33,7 +35,7 @@ class DataConfig(_Section):
     """Instruments to keep; all if not given."""
 
 
-class SplitConfig(_Section):
+class SplitConfig(Section):
     """Where forecasts, validation and test begin: UTC dates, or shares of the periods.
 
     Forecasts need history before them, validation needs a year of forecasts before it, and the
@@ -54,7 +56,7 @@ class SplitConfig(_Section):
     """Used where `test_from` is not given."""
 
 
-class ForecastConfig(_Section):
+class ForecastConfig(Section):
     """Which forecasters, and how far ahead."""
 
     models: tuple[str, ...] | None = None
@@ -63,9 +65,17 @@ class ForecastConfig(_Section):
     """Numbers of periods; by default 1, 5 and 10 daily periods, or 1 period, 8 hours and 1 day."""
     more_features: tuple[str, ...] = ()
     """Features, or sets of them, that pooled models see beside the core set."""
+    window: str = EXPANDING
+    """What a fit is given: ``expanding``, the whole past, or its end, like ``1000 sessions``."""
+    windows: dict[str, str] = Field(default_factory=dict)
+    """Windows of single models, by name, where they differ from `window`."""
+    warm_starts: bool = False
+    """Whether models that can start each fit where their previous one ended."""
+    options: dict[str, dict[str, object]] = Field(default_factory=dict)
+    """Hyper-parameters by model: ``{har-pooled: {refit_days: 7}}``."""
 
 
-class MarginConfig(_Section):
+class MarginConfig(Section):
     """What is margined, and by which policies."""
 
     horizons: tuple[Annotated[int, Field(ge=1)], ...] | None = None
@@ -76,7 +86,7 @@ class MarginConfig(_Section):
     """Names of registered policies; all if not given."""
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "backtest"
@@ -89,8 +99,38 @@ class Experiment(_Section):
     """Which forecasters, and how far ahead."""
     margin: MarginConfig = MarginConfig()
     """What is margined, and by which policies."""
+    train: TrainConfig = TrainConfig()
+    """What `foremargin train` deploys, and what it must pass."""
+    tune: TuneConfig | None = None
+    """What `foremargin tune` searches: a `model`, its `space`, `trials`, `metric`, `horizons`."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random stream."""
+
+    @model_validator(mode="after")
+    def _values_fit_the_forecasters(self) -> "Experiment":
+        names = [forecaster.name for forecaster in ALL_FORECASTERS]
+        _check_names("forecast.windows", self.forecast.windows, names)
+        _check_names("forecast.options", self.forecast.options, names)
+        mixtures = [mixture.name for mixture in ALL_MIXTURES]
+        _check_names("train.model", (self.train.model,), [*names, *mixtures])
+        _check_names("train.gates.references", self.train.gates.references, names)
+        if set(self.train.gates.references) == {self.train.model}:
+            raise ValueError(
+                f"train.gates.references must name a model beside train.model, was "
+                f"{list(self.train.gates.references)}"
+            )
+        try:
+            self.schedule()
+            for name in self.forecast.options:
+                self.forecaster(name)
+            if self.tune is not None:
+                _check_names("tune.model", (self.tune.model,), names)
+                tuned = self.forecaster(self.tune.model)
+                _check_names("tune.space", self.tune.space, option_names(tuned))
+                check_space(tuned, self.tune.space)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     @model_validator(mode="after")
     def _names_are_registered(self) -> "Experiment":
@@ -118,7 +158,21 @@ class Experiment(_Section):
     def forecasters(self) -> tuple[Forecaster, ...]:
         """Return the forecasters by name, in the order of the registry."""
         names = self.forecast.models
-        return tuple(f for f in ALL_FORECASTERS if names is None or f.name in names)
+        chosen = [f.name for f in ALL_FORECASTERS if names is None or f.name in names]
+        return tuple(self.forecaster(name) for name in chosen)
+
+    def forecaster(self, name: str) -> Forecaster:
+        """Return one registered forecaster with the experiment's options."""
+        registered = {forecaster.name: forecaster for forecaster in ALL_FORECASTERS}
+        return with_options(registered[name], self.forecast.options.get(name, {}))
+
+    def schedule(self) -> Schedule:
+        """Return what each fit is given."""
+        return Schedule(
+            window=Window.parse(self.forecast.window),
+            windows={name: Window.parse(w) for name, w in self.forecast.windows.items()},
+            warm_starts=self.forecast.warm_starts,
+        )
 
     def mixtures(self) -> tuple[Mixture, ...]:
         """Return the mixtures by name; without names, all whose members there are."""
@@ -135,7 +189,7 @@ class Experiment(_Section):
         return tuple(p for p in ALL_POLICIES if set(p.models) <= available)
 
 
-def _check_names(where: str, names: tuple[str, ...] | None, registered: list[str]) -> None:
+def _check_names(where: str, names: Iterable[str] | None, registered: list[str]) -> None:
     unknown = sorted(set(names or ()) - set(registered))
     if unknown:
         raise ValueError(f"{where} must be among {registered}, found {unknown}")

@@ -60,8 +60,7 @@ def prepare(experiment: Experiment, *, margins: bool = True) -> Preparation:
     InputError
         If the data or the experiment cannot be used; the message says what to do.
     """
-    panel = _load(experiment)
-    panel, notes = drop_short(panel)
+    panel, notes = drop_short(load_market(experiment))
     split = make_split(panel, experiment.split)
     margin_horizons = experiment.margin.horizons or default_margin_horizons(panel)
     horizons = experiment.forecast.horizons or default_horizons(panel)
@@ -75,7 +74,7 @@ def prepare(experiment: Experiment, *, margins: bool = True) -> Preparation:
     return Preparation(
         experiment=experiment,
         panel=panel,
-        history=build_history(panel, horizons=wanted, features=_features(panel, experiment)),
+        history=build_history(panel, horizons=wanted, features=feature_names(panel, experiment)),
         split=split,
         margin_horizons=tuple(sorted(set(margin_horizons))),
         notes=notes,
@@ -97,14 +96,15 @@ def default_margin_horizons(panel: Panel) -> tuple[int, ...]:
     return (max(1, round(panel.periods_per_day / 3.0)),)
 
 
-def _load(experiment: Experiment) -> Panel:
+def load_market(experiment: Experiment) -> Panel:
+    """Read the data of an experiment, those instruments that it names."""
     source = experiment.data.source
     panel = load_panel(_one_or_many(source), period=experiment.data.period)
     wanted = experiment.data.instruments
     return panel if wanted is None else panel.select(wanted)
 
 
-def _features(panel: Panel, experiment: Experiment) -> list[str]:
+def feature_names(panel: Panel, experiment: Experiment) -> list[str]:
     """Return the names of the core features and of those that the experiment adds."""
     core = [feature.name for feature in chosen_features(panel, None)]
     more = [feature.name for feature in chosen_features(panel, experiment.forecast.more_features)]

@@ -41,9 +41,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file of the run."""
+    """A file of the run, and the folder among its files that it goes to."""
 
     path: Path
+    folder: str | None = None
 
 
 Record = Tag | Param | Metric | Artifact

@@ -1,9 +1,10 @@
 """What every job leaves: its tables, and a tracked run with all its files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .records import Artifact, Metric, Record, Tag
@@ -11,6 +12,13 @@ from .tracking import RunWriter
 
 PARQUET: dict[str, Any] = {"index": False, "compression": "zstd"}
 """How tables are written."""
+
+TRACKED_SCORES = (
+    *("qlike_loss", "mse_ratio", "fz0_loss", "fz0_loss_0.025", "fz0_loss_0.05"),
+    *("hits_lower", "hits_upper", "brier_skill_score", "onset_pr_auc", "calibration_error"),
+    *("liquidity_brier_skill_score", "liquidity_onset_pr_auc", "liquidity_calibration_error"),
+)
+"""Columns of the scores that become metrics of a run."""
 
 
 def write_tables(folder: Path, forecasts: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -28,9 +36,13 @@ def record_run(
     records: Sequence[Record],
 ) -> None:
     """Write the skill of every model, further records and every file of the folder."""
-    skill = [
-        Metric(f"h{row.horizon}/{row.model}/qlike_loss", float(str(row.qlike_loss)))
-        for row in scores.itertuples()
-    ]
     files = [Artifact(path) for path in sorted(folder.iterdir())]
-    run.write([Tag("notes", str(len(notes))), *records, *skill, *files])
+    run.write([Tag("notes", str(len(notes))), *records, *skill_records(scores), *files])
+
+
+def skill_records(scores: pd.DataFrame) -> Iterator[Record]:
+    """Yield the scores that runs are compared by; a model without one has no such metric."""
+    for row in scores.to_dict("records"):
+        for name in TRACKED_SCORES:
+            if np.isfinite(row[name]):
+                yield Metric(f"h{row['horizon']}/{row['model']}/{name}", float(row[name]))

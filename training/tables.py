@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..backtest import Replay
 from ..features import History
-from ..models import TAIL_PROBABILITIES, Forecast
+from ..models import REGIMES, TAIL_PROBABILITIES, Forecast
 
 _TAIL_COLUMNS = [
     f"{kind}_{side}_{tail:g}"
@@ -26,8 +26,14 @@ FORECAST_COLUMNS = [
     *_TAIL_COLUMNS,
     "stress_probability",
     "stress",
+    "stress_now",
     "liquidity_stress_probability",
     "liquidity_stress",
+    "liquidity_stress_now",
+    *(f"regime_{regime}_probability" for regime in REGIMES),
+    "regime",
+    "liquidity_cost",
+    "realized_liquidity_cost",
 ]
 """Columns of ``forecasts.parquet``, in order."""
 
@@ -91,7 +97,11 @@ def _outcomes(history: History, *, from_row: int) -> pd.DataFrame:
             "realized_variance": targets.variance[from_row:].ravel(),
             "log_return": targets.log_return[from_row:].ravel(),
             "stress": targets.stress[from_row:].ravel(),
+            "stress_now": targets.stress_now[from_row:].ravel(),
             "liquidity_stress": targets.liquidity_stress[from_row:].ravel(),
+            "liquidity_stress_now": targets.liquidity_stress_now[from_row:].ravel(),
+            "regime": targets.regime[from_row:].ravel(),
+            "realized_liquidity_cost": targets.liquidity_cost[from_row:].ravel(),
         },
         index=index,
     ).reset_index()

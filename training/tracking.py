@@ -14,25 +14,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .records import Artifact, Metric, Param, Record, Tag
 
-# Set before MLflow is imported: no telemetry, and nothing stored is ever unpickled.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-
-with warnings.catch_warnings():
-    # MLflow's own imports warn about its dependencies; nothing here can be done about them.
-    warnings.simplefilter("ignore")
-    import mlflow
-    from mlflow.entities import Metric as MlflowMetric
-    from mlflow.entities import Param as MlflowParam
-    from mlflow.entities import Run, RunTag
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 _LOGGER = logging.getLogger(__name__)
-
-# That a database is made is no news to the user of a backtest.
-logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 STORE_VARIABLE = "FOREMARGIN_MLRUNS"
 """Environment variable with the folder of the store; ``mlruns`` here if it is not set."""
@@ -62,6 +52,11 @@ class Store:
         """Address of the artifact folder."""
         return (self.root / "artifacts").as_uri()
 
+    @property
+    def blocks(self) -> Path:
+        """Folder of finished blocks, which a run with the same input takes up again."""
+        return self.root / "blocks"
+
 
 def open_store(root: Path | None = None) -> Store:
     """Return the store, made if it is not there; nothing relies on MLflow's defaults.
@@ -80,6 +75,24 @@ def open_store(root: Path | None = None) -> Store:
     return Store(root=folder)
 
 
+def open_client(store: Store) -> "MlflowClient":
+    """Return MLflow's client of the store, for runs and for registered models.
+
+    MLflow is imported here and nowhere above: it takes seconds and 200 MB, which whoever only
+    loads a bundle need not spend.
+    """
+    # Set before MLflow is imported: no telemetry, and nothing stored is ever unpickled.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    with warnings.catch_warnings():
+        # MLflow's own imports warn about its dependencies; nothing here can be done about them.
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+    # That a database is made is no news to the user of a backtest; MLflow's import sets the level.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunWriter:
     """An open run; :meth:`write` is the only thing that writes to MLflow.
@@ -88,28 +101,30 @@ class RunWriter:
     ----------
     run_id : str
         Of the run.
-    client : mlflow.MlflowClient
+    client : MlflowClient
         Bound to the store.
     """
 
     run_id: str
-    client: mlflow.MlflowClient
+    client: "MlflowClient"
 
     def write(self, records: Iterable[Record]) -> None:
         """Store records in the order given."""
-        tags: list[RunTag] = []
-        params: list[MlflowParam] = []
-        metrics: list[MlflowMetric] = []
+        from mlflow import entities
+
+        tags: list[entities.RunTag] = []
+        params: list[entities.Param] = []
+        metrics: list[entities.Metric] = []
         for record in records:
             match record:
                 case Tag(key, value):
-                    tags.append(RunTag(key, value))
+                    tags.append(entities.RunTag(key, value))
                 case Param(key, value):
-                    params.append(MlflowParam(key, value[:_PARAM_LENGTH]))
+                    params.append(entities.Param(key, value[:_PARAM_LENGTH]))
                 case Metric(key, value):
-                    metrics.append(MlflowMetric(key, value, 0, 0))
-                case Artifact(path):
-                    self.client.log_artifact(self.run_id, str(path))
+                    metrics.append(entities.Metric(key, value, 0, 0))
+                case Artifact(path, folder):
+                    self.client.log_artifact(self.run_id, str(path), folder)
         for start in range(0, max(len(tags), len(params), len(metrics)), 100):
             block = slice(start, start + 100)
             self.client.log_batch(
@@ -130,7 +145,7 @@ def tracked_run(store: Store, *, experiment: str, opening: Iterable[Record]) -> 
     opening : iterable of Record
         What is written first.
     """
-    client = mlflow.MlflowClient(tracking_uri=store.tracking_uri)
+    client = open_client(store)
     _mark_dead_runs(client)
     found = client.get_experiment_by_name(experiment)
     experiment_id = (
@@ -152,7 +167,7 @@ def tracked_run(store: Store, *, experiment: str, opening: Iterable[Record]) -> 
     _end(client, writer.run_id, status="completed", state="FINISHED")
 
 
-def _end(client: mlflow.MlflowClient, run_id: str, *, status: str, state: str) -> None:
+def _end(client: "MlflowClient", run_id: str, *, status: str, state: str) -> None:
     client.set_tag(run_id, "status", status)
     client.set_terminated(run_id, state)
 
@@ -161,7 +176,7 @@ def _process() -> dict[str, str]:
     return {"host": socket.gethostname(), "process": str(os.getpid())}
 
 
-def _mark_dead_runs(client: mlflow.MlflowClient) -> None:
+def _mark_dead_runs(client: "MlflowClient") -> None:
     """Mark runs of this host whose process is gone: they were killed and could not say so."""
     for experiment in client.search_experiments():
         running = client.search_runs(
@@ -173,7 +188,7 @@ def _mark_dead_runs(client: mlflow.MlflowClient) -> None:
                 _end(client, run.info.run_id, status="interrupted", state="KILLED")
 
 
-def _alive(run: Run) -> bool:
+def _alive(run: "Run") -> bool:
     try:
         os.kill(int(run.data.tags["process"]), 0)
     except ProcessLookupError:

@@ -4,15 +4,22 @@ A fit gets :meth:`History.upto` the first origin of its block, in which every ou
 complete by then is missing: the embargo of one horizon.
 """
 
+import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from ..features import History
-from ..models import Block, Forecast, Forecaster, fit_block, join_forecasts
+from ..models import Block, BlockTask, Forecast, Forecaster, WarmForecaster, join_forecasts
+from .backends import Execution, Pool, open_pool
+from .finished_blocks import BlockStore
 from .seeds import stream
+from .windows import Schedule
+
+_LOGGER = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 """Called with fits done, fits in all, and the name of the model just fitted."""
@@ -30,11 +37,15 @@ class WalkForward:
         By name of the model.
     notes : tuple of str
         What a reader must know, for example fits that did not converge.
+    n_fitted, n_kept : int
+        Blocks that were fitted now, and that were there from an earlier run.
     """
 
     first_row: int
     forecasts: Mapping[str, Forecast]
     notes: tuple[str, ...]
+    n_fitted: int
+    n_kept: int
 
 
 def make_blocks(history: History, *, first_row: int, refit_days: int) -> list[slice]:
@@ -56,7 +67,8 @@ def walk_forward(
     *,
     first_row: int,
     seed: int,
-    workers: int = 1,
+    schedule: Schedule | None = None,
+    execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> WalkForward:
     """Fit and forecast every model over every block.
@@ -70,51 +82,149 @@ def walk_forward(
     first_row : int
         Panel row of the first origin.
     seed : int
-        Every fit draws from its own stream, so the number of workers changes nothing.
-    workers : int
-        Processes; 1 stays in this one.
+        Every fit draws from its own stream, so that how it is carried out changes nothing.
+    schedule : Schedule, optional
+        Windows and warm starts; by default every fit sees the whole past and starts cold.
+    execution : Execution, optional
+        Where fits run and where finished blocks are kept; by default one after the other in this
+        process, and nowhere.
     progress : callable, optional
         See :data:`Progress`.
+
+    Raises
+    ------
+    InputError
+        If the cluster or the folder of finished blocks cannot be used.
     """
-    tasks = [
-        (forecaster, origins)
+    schedule, execution = schedule or Schedule(), execution or Execution()
+    chains = [
+        chain
         for forecaster in forecasters
-        for origins in make_blocks(history, first_row=first_row, refit_days=forecaster.refit_days)
+        for chain in _chains(forecaster, history, schedule, first_row=first_row, seed=seed)
     ]
-    blocks: dict[str, list[Block]] = {forecaster.name: [] for forecaster in forecasters}
-    for done, block in enumerate(_run(tasks, history, seed=seed, workers=workers), 1):
-        blocks[block.forecast.model].append(block)
+    n_blocks = sum(len(chain.tasks) for chain in chains)
+    store = None if execution.blocks is None else BlockStore.open(execution.blocks, history)
+    kept: list[Block] = []
+    left: list[_Chain] = chains
+    if store is not None:
+        rests = [_take_kept(chain, store, kept, fresh=execution.fresh) for chain in chains]
+        left = [rest for rest in rests if rest is not None]
+        _LOGGER.info("%d of %d blocks are kept from an earlier run", len(kept), n_blocks)
+    blocks = list(kept)
+    for block in _run(left, history, execution, store):
+        blocks.append(block)
         if progress is not None:
-            progress(done, len(tasks), block.forecast.model)
-    for of_model in blocks.values():
-        of_model.sort(key=lambda block: block.first_row)
+            progress(len(blocks), n_blocks, block.forecast.model)
+    of_model = {
+        forecaster.name: sorted(
+            (block for block in blocks if block.forecast.model == forecaster.name),
+            key=lambda block: block.first_row,
+        )
+        for forecaster in forecasters
+    }
     return WalkForward(
         first_row=first_row,
         forecasts={
-            name: join_forecasts([block.forecast for block in of_model])
-            for name, of_model in blocks.items()
+            name: join_forecasts([block.forecast for block in own])
+            for name, own in of_model.items()
         },
         notes=tuple(
-            f"{name}: {note}"
-            for name, of_model in blocks.items()
-            for block in of_model
-            for note in block.notes
+            f"{name}: {note}" for name, own in of_model.items() for b in own for note in b.notes
         ),
+        n_fitted=len(blocks) - len(kept),
+        n_kept=len(kept),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """Blocks that must be made one after the other; without warm starts, a single one.
+
+    `keys` names them in the store; None for those that are not kept.
+    """
+
+    tasks: tuple[BlockTask, ...]
+    keys: tuple[str | None, ...]
+
+    def rest(self, done: Block, *, count: int = 1) -> "_Chain | None":
+        """Return what is left after `count` blocks, the last of which is `done`."""
+        if count == len(self.tasks):
+            return None
+        following, *later = self.tasks[count:]
+        tasks = (replace(following, previous=done.fitted), *later)
+        return _Chain(tasks=tasks, keys=self.keys[count:])
+
+
+def _chains(
+    forecaster: Forecaster, history: History, schedule: Schedule, *, first_row: int, seed: int
+) -> list[_Chain]:
+    window = schedule.window_of(forecaster.name)
+    expanding = window.sessions is None
+    warm = schedule.warm_starts and expanding and isinstance(forecaster, WarmForecaster)
+    tasks = tuple(
+        BlockTask(
+            forecaster=forecaster,
+            origins=origins,
+            rng=stream(seed, f"{forecaster.name}/{origins.start}"),
+            first_row=window.first_row(history.panel, stop=origins.start),
+            keep_fitted=warm,
+        )
+        for origins in make_blocks(history, first_row=first_row, refit_days=forecaster.refit_days)
+    )
+    groups = [tasks] if warm else [(task,) for task in tasks]
+    return [_Chain(tasks=group, keys=(None,) * len(group)) for group in groups]
+
+
+def _take_kept(
+    chain: _Chain, store: BlockStore, kept: list[Block], *, fresh: bool
+) -> _Chain | None:
+    """Name the blocks of a chain, take those that are there, and return the rest."""
+    keys: list[str | None] = []
+    for task in chain.tasks:
+        keys.append(store.key(task, after=keys[-1] if keys else None))
+    chain = replace(chain, keys=tuple(keys))
+    found: list[Block] = []
+    for key in () if fresh else keys:
+        block = None if key is None else store.load(key)
+        if block is None:
+            break
+        found.append(block)
+    kept.extend(replace(block, fitted=None) for block in found)
+    return chain.rest(found[-1], count=len(found)) if found else chain
 
 
 def _run(
-    tasks: Sequence[tuple[Forecaster, slice]], history: History, *, seed: int, workers: int
+    chains: Sequence[_Chain],
+    history: History,
+    execution: Execution,
+    store: BlockStore | None,
 ) -> Iterator[Block]:
-    # The longest fits first, so that no worker is left with one at the end.
-    ordered = sorted(tasks, key=lambda task: -task[0].refit_days)
-    streams = [stream(seed, f"{model.name}/{origins.start}") for model, origins in ordered]
-    jobs = zip(ordered, streams, strict=True)
-    if workers == 1:
-        for (model, origins), rng in jobs:
-            yield fit_block(model, history, origins=origins, rng=rng)
+    """Yield blocks as they are finished; each is kept before the next one is looked at."""
+    # What takes longest first, so that no worker is left with it at the end.
+    waiting = deque(sorted(chains, key=_length, reverse=True))
+    if not waiting:
         return
-    yield from Parallel(n_jobs=workers, return_as="generator_unordered")(
-        delayed(fit_block)(model, history, origins=origins, rng=rng)
-        for (model, origins), rng in jobs
-    )
+    with open_pool(execution, history) as pool:
+        running: dict[Future[Block], _Chain] = {}
+        while waiting or running:
+            _hand_over(waiting, running, pool)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                chain = running.pop(future)
+                block = future.result()
+                if store is not None and chain.keys[0] is not None:
+                    store.save(chain.keys[0], block)
+                rest = chain.rest(block)
+                if rest is not None:
+                    waiting.appendleft(rest)
+                yield replace(block, fitted=None)
+
+
+def _length(chain: _Chain) -> tuple[int, int]:
+    """Fits that must wait for one another; a model that is fitted rarely takes long to fit."""
+    return len(chain.tasks), chain.tasks[0].forecaster.refit_days
+
+
+def _hand_over(waiting: deque[_Chain], running: dict[Future[Block], _Chain], pool: Pool) -> None:
+    while waiting and len(running) < pool.slots:
+        chain = waiting.popleft()
+        running[pool.submit(chain.tasks[0])] = chain

@@ -2,9 +2,30 @@
 
 import base64
 import io
+from dataclasses import dataclass
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ...errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawn figure: its address, what it shows in words, and how to read it."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that axes belong to."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("a display must draw on the axes of a figure, these have none")
+    return figure
 
 
 def svg_uri(figure: Figure) -> str:

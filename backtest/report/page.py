@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 
 from ...errors import InputError
 from ..statement import Outcome, caveats, control_table, outcome, verdict_sentences
 from ..verdict import Verdict
-from ._images import svg_uri
+from ._images import Picture, figure_of, svg_uri
+from ._templates import render
 from .coverage import MOST_SERIES, CoverageDisplay, QuintileDisplay
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
@@ -32,7 +31,8 @@ _BADGE = {
     Outcome.NO_DIFFERENCE: "open",
     Outcome.LOSES: "loses",
 }
-_LONG_FINDINGS = 8  # more of them are folded away
+LONG_FINDINGS = 8
+"""More findings than this are folded away."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,15 +67,6 @@ class ReportContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Figure:
-    """A drawn figure: its address, what it shows in words, and how to read it."""
-
-    uri: str
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Section:
     """Everything the page says about one margin period of risk."""
 
@@ -92,8 +83,8 @@ class _Section:
     glance: tuple[tuple[str, str, str, str], ...]
     plain: Table
     full: Table
-    figures: tuple[_Figure, ...]
-    coverage_figure: _Figure
+    figures: tuple[Picture, ...]
+    coverage_figure: Picture
     controls: Table
     series: Table
 
@@ -119,30 +110,18 @@ def render_report(
     """
     if not verdicts:
         raise InputError("a report needs at least one verdict, found none; judge a replay first")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters["unbroken"] = _unbroken
-    template = environment.from_string(
-        files(__package__ or "").joinpath("report.html").read_text(encoding="utf-8")
-    )
     horizons = [] if scores.empty else [int(h) for h in scores.horizon.unique()]
-    return template.render(
+    return render(
+        "report.html",
         context=context,
         sections=[_section(verdict) for verdict in verdicts],
         legend=[column for column in FULL_COLUMNS if column.meaning],
         score_figure=None if scores.empty else _score_figure(scores),
         score_tables=[(h, score_rows(scores, horizon=h)) for h in horizons],
         findings=frame_rows(context.findings),
-        findings_open=len(context.findings) <= _LONG_FINDINGS,
+        findings_open=len(context.findings) <= LONG_FINDINGS,
         colors={"predictive": PREDICTIVE, "reference": REFERENCE},
     )
-
-
-def _unbroken(text: str) -> str:
-    """Keep numbers and their units on one line."""
-    for pair in (" %", "p = ", "p < "):
-        text = text.replace(pair, pair.replace(" ", "\N{NO-BREAK SPACE}"))
-    return text
 
 
 def _section(verdict: Verdict) -> _Section:
@@ -201,14 +180,14 @@ _COVERAGE_CAPTION = (
 )
 
 
-def _coverage_figure(verdict: Verdict) -> _Figure:
+def _coverage_figure(verdict: Verdict) -> Picture:
     display, caption = CoverageDisplay(verdict=verdict), _COVERAGE_CAPTION
     if int(verdict.row(verdict.predictive)["series"]) > MOST_SERIES:
         caption += f" Only the {MOST_SERIES} series furthest from the target are drawn."
     return _figure(display.plot(), "Breach rate per series", caption)
 
 
-def _figures(verdict: Verdict) -> Iterator[_Figure]:
+def _figures(verdict: Verdict) -> Iterator[Picture]:
     episode = EpisodeDisplay.from_verdict(verdict)
     yield _figure(
         episode.plot(),
@@ -238,7 +217,7 @@ def _figures(verdict: Verdict) -> Iterator[_Figure]:
     )
 
 
-def _score_figure(scores: pd.DataFrame) -> _Figure:
+def _score_figure(scores: pd.DataFrame) -> Picture:
     return _figure(
         ScoreDisplay(scores=scores).plot(),
         "QLIKE per model and horizon",
@@ -247,9 +226,6 @@ def _score_figure(scores: pd.DataFrame) -> _Figure:
     )
 
 
-def _figure(drawn: Axes | tuple[Axes, ...], alt: str, caption: str) -> _Figure:
+def _figure(drawn: Axes | tuple[Axes, ...], alt: str, caption: str) -> Picture:
     ax = drawn[0] if isinstance(drawn, tuple) else drawn
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise InputError("a display must draw on the axes of a figure, these have none")
-    return _Figure(uri=svg_uri(figure), alt=alt, caption=caption)
+    return Picture(uri=svg_uri(figure_of(ax)), alt=alt, caption=caption)

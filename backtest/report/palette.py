@@ -19,6 +19,12 @@ OTHER = "#8C8C8C"
 CONTROL = "#CC79A7"
 """Reddish purple, dashed: a control, which nobody could run."""
 
+MODEL_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+"""Forecast models that a figure shows beside the reference model, best first."""
+
+REFERENCE_MODEL_COLOR = "#404040"
+"""Dark grey: the forecast model that the others are measured against."""
+
 _SECOND_PREDICTIVE = "#56B4E9"
 _FIXED = "#404040"
 _OTHER_LINES = ("-", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))

@@ -3,11 +3,13 @@
 from .abdi_ranaldo import ABDI_RANALDO, ABDI_RANALDO_PAIRS
 from .book_features import BOOK_FEATURES
 from .corwin_schultz import CORWIN_SCHULTZ, corwin_schultz
+from .cost import ORDER_VALUE, relative_cost
 from .crowding import annualised_basis, annualised_funding, herfindahl, liquidation_share, log_basis
 from .crowding_features import CROWDING_FEATURES
 from .depth import depth_half_life, depth_imbalance, depth_within
 from .edge import EDGE
 from .flow import bulk_imbalance, taker_imbalance
+from .illiquidity import ILLIQUIDITY_FEATURES
 from .impact import KyleLambda, amihud, kyle_lambda
 from .log_bars import LogBars
 from .quoted import effective_spread_bps, mid_price, quoted_spread_bps
@@ -37,8 +39,10 @@ __all__ = [
     "CROWDING_FEATURES",
     "DETREND_DAYS",
     "EDGE",
+    "ILLIQUIDITY_FEATURES",
     "LIQUIDITY_FEATURES",
     "MICROSTRUCTURE_FEATURES",
+    "ORDER_VALUE",
     "ROLL",
     "SPREAD_ESTIMATORS",
     "SPREAD_FEATURES",
@@ -66,6 +70,7 @@ __all__ = [
     "log_basis",
     "mid_price",
     "quoted_spread_bps",
+    "relative_cost",
     "taker_imbalance",
     "walk_book",
 ]

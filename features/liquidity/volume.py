@@ -16,11 +16,14 @@ DETREND_DAYS = 90
 def log_amihud(m: Measures) -> Values:
     """Log Amihud illiquidity: absolute return per quote currency traded.
 
-    A period without a move or without trades says nothing and is NaN.
+    The mean over the bars inside the period where there are any, of the period as a whole
+    elsewhere: one return of a day is mostly noise. A period without a move or without trades says
+    nothing and is NaN.
     """
-    move, value = np.abs(m.log_return), m.field("quote_volume")
-    usable = (move > 0.0) & (value > 0.0)
-    return np.asarray(np.log(np.where(usable, move, np.nan) / np.where(usable, value, np.nan)))
+    inside, value = m.field("bar_amihud"), m.field("quote_volume")
+    whole = np.abs(m.log_return) / np.where(value > 0.0, value, np.nan)
+    impact = np.where(np.isfinite(inside), inside, whole)
+    return np.asarray(np.log(np.where(impact > 0.0, impact, np.nan)))
 
 
 def detrended_log_amihud(m: Measures) -> Values:

@@ -12,6 +12,7 @@ from ..columns import COLUMNS
 from ..findings import Finding
 from ..parsing import DAY_NS
 from ..realized import (
+    bar_illiquidity,
     intraday_measures,
     market_covariation,
     overnight_return,
@@ -202,6 +203,8 @@ def _reduce(
         reduced |= intraday_measures(returns, heads, session_return=session, bar_length=bars.length)
         if "high" in columns:
             reduced |= realized_range(columns, returns, heads)
+        if "quote_asset_volume" in columns:
+            reduced |= bar_illiquidity(columns, returns, heads)
     if intraday or "open" in columns:
         reduced["overnight_return"] = overnight_return(columns, heads)
     return reduced

@@ -2,6 +2,7 @@
 
 from .covariance import Ticks, hayashi_yoshida_covariance, realized_covariance
 from .covariation import MarketCovariation, market_covariation
+from .illiquidity import bar_illiquidity
 from .intraday import intraday_measures, overnight_return, session_returns
 from .jumps import JumpSplit, JumpTest, jump_test
 from .kernel import kernel_bandwidth, realized_kernel
@@ -21,6 +22,7 @@ __all__ = [
     "JumpTest",
     "MarketCovariation",
     "Ticks",
+    "bar_illiquidity",
     "bipower_variance",
     "hayashi_yoshida_covariance",
     "intraday_measures",

@@ -57,17 +57,22 @@ def realized_range(
     gap = np.where(np.isfinite(log_return), log_return - body, 0.0)
     log_range = np.log(columns["high"] / columns["low"])
     variance = 0.5 * log_range**2 - (2.0 * np.log(2.0) - 1.0) * body**2 + gap**2
-    n_bars = np.diff(heads, append=len(variance))
-    n_late = np.maximum(1, np.rint(LATE_SHARE * n_bars)).astype(np.int64)
-    ends = heads + n_bars
+    ends = np.append(heads[1:], len(variance))
+    late = late_first(heads, ends)
     return {
-        "realized_range": _sums(variance, heads, ends),
-        "late_range": _sums(variance, ends - n_late, ends) * n_bars / n_late,
+        "realized_range": sums_of(variance, heads, ends),
+        "late_range": sums_of(variance, late, ends) * (ends - heads) / (ends - late),
     }
 
 
+def late_first(heads: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the last quarter of the bars of each period begins, at least one bar."""
+    n_late = np.maximum(1, np.rint(LATE_SHARE * (ends - heads))).astype(np.int64)
+    return np.asarray(ends - n_late)
+
+
 @njit(cache=True)
-def _sums(
+def sums_of(
     values: NDArray[np.float64], first: NDArray[np.int64], stop: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Sum each slice by itself, so that what lies before it changes no digit."""

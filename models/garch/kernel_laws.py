@@ -26,7 +26,7 @@ _LOG_TWO_PI = log(2.0 * pi)
 _SMALLEST, _LARGEST = 1e-290, 1e290
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def digamma(x: float) -> float:
     """Return the derivative of ``ln Γ(x)`` for x > 0, by recurrence and asymptotic series."""
     out = 0.0
@@ -35,13 +35,12 @@ def digamma(x: float) -> float:
         x += 1.0
     r = 1.0 / (x * x)
     tail = r * (
-        1.0 / 12.0
-        - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r * (1.0 / 132.0))))
+        1.0 / 12.0 - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r * (1.0 / 132.0))))
     )
     return out + log(x) - 0.5 / x - tail
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def student_constant(nu: float) -> tuple[float, float]:
     """Return the log of the t density's constant at variance one, and its derivative in nu."""
     half = 0.5 * (nu + 1.0)
@@ -50,7 +49,7 @@ def student_constant(nu: float) -> tuple[float, float]:
     return value, slope
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def skew_constants(nu: float, skew: float) -> tuple[float, float, float, float, float, float]:
     """Return Hansen's a and b, and the derivatives of each in nu and in the skew."""
     log_c, slope = student_constant(nu)
@@ -61,7 +60,7 @@ def skew_constants(nu: float, skew: float) -> tuple[float, float, float, float, 
     return a, b, a_nu, by_skew, -a * a_nu / b, (3.0 * skew - a * by_skew) / b
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def log_sum(factor: NDArray[np.float64]) -> float:
     """Sum the logarithms of positive numbers, one by one."""
     out = 0.0
@@ -70,7 +69,7 @@ def log_sum(factor: NDArray[np.float64]) -> float:
     return out
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def normal_terms(
     e: NDArray[np.float64], h: NDArray[np.float64], slope: NDArray[np.float64]
 ) -> float:
@@ -89,7 +88,7 @@ def normal_terms(
     return -0.5 * (len(e) * _LOG_TWO_PI + logs + squares)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def student_terms(
     e: NDArray[np.float64],
     h: NDArray[np.float64],
@@ -123,7 +122,7 @@ def student_terms(
     return len(e) * constant - 0.5 * logs - 0.5 * (nu + 1.0) * log_ratios
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def skewed_terms(
     e: NDArray[np.float64],
     h: NDArray[np.float64],
@@ -179,7 +178,7 @@ def skewed_terms(
     return n * (constant + log(b)) - 0.5 * logs - 0.5 * (nu + 1.0) * log_ratios
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def law_terms(
     law: int,
     e: NDArray[np.float64],

@@ -22,9 +22,6 @@ from .recursion import MEAN_ABSOLUTE_NORMAL
 
 GARCH, GJR, EGARCH = 0, 1, 2
 
-_LOG_LOWEST, _LOG_HIGHEST = log(1e-9), log(1e9)
-"""Limits of EGARCH's log variance while it is estimated, for residuals of deviation one."""
-
 
 class Series(NamedTuple):
     """One series and the model to estimate on it.
@@ -37,15 +34,21 @@ class Series(NamedTuple):
         Codes of the recursion and of the law.
     start : float
         Presample variance; NaN for the mean squared residual at the current mean.
+    free_mean : bool
+        Whether mu is estimated, or zero.
+    limits : ndarray, shape (2, n) or (2, 0)
+        Lowest and highest log variance of each period; only EGARCH needs any.
     """
 
     log_return: NDArray[np.float64]
     volatility: int
     law: int
     start: float
+    free_mean: bool
+    limits: NDArray[np.float64]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def scan(u: NDArray[np.float64], first: float, beta: float, out: NDArray[np.float64]) -> None:
     """Write ``out[0] = first`` and ``out[t] = u[t-1] + beta out[t-1]``."""
     n = len(out)
@@ -67,7 +70,7 @@ def scan(u: NDArray[np.float64], first: float, beta: float, out: NDArray[np.floa
         y[t] = last
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def scan_back(g: NDArray[np.float64], beta: float, out: NDArray[np.float64]) -> None:
     """Write ``out[t] = g[t] + beta out[t+1]``, nothing behind the end."""
     n = len(g)
@@ -90,10 +93,8 @@ def scan_back(g: NDArray[np.float64], beta: float, out: NDArray[np.float64]) -> 
         out[t] = last
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
-def _residuals(
-    y: NDArray[np.float64], mu: float, e: NDArray[np.float64]
-) -> tuple[float, float]:
+@njit(error_model="numpy", fastmath=FAST)
+def _residuals(y: NDArray[np.float64], mu: float, e: NDArray[np.float64]) -> tuple[float, float]:
     total, square = 0.0, 0.0
     for t in range(len(y)):
         e[t] = y[t] - mu
@@ -102,7 +103,7 @@ def _residuals(
     return total / len(y), square / len(y)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def _shocks(
     y: NDArray[np.float64],
     e: NDArray[np.float64],
@@ -116,21 +117,22 @@ def _shocks(
         u[t] = omega + (down if y[t] < kink else alpha) * e[t] * e[t]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def _variance_slopes(
     e: NDArray[np.float64],
     h: NDArray[np.float64],
     slope: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> float:
-    total = 0.0
+    total, lowest = 0.0, np.inf
     for t in range(len(e)):
         total += slope[t]
+        lowest = min(lowest, h[t])
         out[t] = -0.5 * (1.0 + e[t] * slope[t]) / h[t]
-    return total
+    return total if lowest > 0.0 else np.nan
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@njit(error_model="numpy", fastmath=FAST)
 def _collect(
     y: NDArray[np.float64],
     e: NDArray[np.float64],
@@ -153,7 +155,7 @@ def _collect(
     return one, up, down, past, lean_up, lean_down
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def gjr_pass(
     series: Series,
     theta: NDArray[np.float64],
@@ -188,6 +190,8 @@ def gjr_pass(
     scan(u, theta[1] + weight * start, theta[4], h)
     value = law_terms(series.law, e, h, slope, theta, gradient)
     total = _variance_slopes(e, h, slope, u)
+    if np.isnan(total):
+        return np.nan  # a variance that is not positive
     scan_back(u, theta[4], lam)
     one, up, down, past, lean_up, lean_down = _collect(y, e, h, lam, kink)
     first = lam[0]
@@ -201,28 +205,59 @@ def gjr_pass(
     return value
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _egarch_forward(
     e: NDArray[np.float64],
     theta: NDArray[np.float64],
-    first: float,
-    kink: float,
-    z: NDArray[np.float64],
-    x: NDArray[np.float64],
+    ends: tuple[float, float],
+    limits: NDArray[np.float64],
+    work: NDArray[np.float64],
 ) -> None:
-    omega, alpha, gamma, beta = theta[1], theta[2], theta[3], theta[4]
-    constant = omega - alpha * MEAN_ABSOLUTE_NORMAL
-    up, down = gamma + alpha, gamma - alpha
-    last = first
+    """Write variances, log variances and one over deviations into rows 1, 2 and 4 of `work`."""
+    h, x, root = work[1], work[2], work[4]
+    constant = theta[1] - theta[2] * MEAN_ABSOLUTE_NORMAL
+    up, down, beta = theta[3] + theta[2], theta[3] - theta[2], theta[4]
+    last, kink = ends
     for t in range(len(e)):
-        last = min(max(last, _LOG_LOWEST), _LOG_HIGHEST)
+        last = min(max(last, limits[0, t]), limits[1, t])
         x[t] = last
-        now = e[t] * exp(-0.5 * last)
-        z[t] = now
-        last = constant + (down if e[t] < kink else up) * now + beta * last
+        scale = exp(-0.5 * last)
+        root[t] = scale
+        last = constant + (down if e[t] < kink else up) * (e[t] * scale) + beta * last
+    for t in range(len(e)):
+        h[t] = 1.0 / (root[t] * root[t])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
+def _egarch_backward(
+    e: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    kink: float,
+    limits: NDArray[np.float64],
+    work: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> float:
+    """Write the derivatives by all but the shape; return that by the first log variance."""
+    x, slope, root = work[2], work[3], work[4]
+    up, down, beta = theta[3] + theta[2], theta[3] - theta[2], theta[4]
+    mu, one, size, sign, past, after = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(len(e) - 1, -1, -1):
+        fall = e[t] < kink
+        pull = (down if fall else up) * root[t]
+        z = e[t] * root[t]
+        mu -= slope[t] + after * pull
+        one += after
+        size += after * ((-z if fall else z) - MEAN_ABSOLUTE_NORMAL)
+        sign += after * z
+        past += after * x[t]
+        after = -0.5 * (1.0 + e[t] * slope[t]) + (beta - 0.5 * pull * e[t]) * after
+        if x[t] <= limits[0, t] or x[t] >= limits[1, t]:
+            after = 0.0  # a variance held at its limit hangs on nothing
+    gradient[0], gradient[1], gradient[2], gradient[3], gradient[4] = mu, one, size, sign, past
+    return after
+
+
+@njit(error_model="numpy", inline="always")
 def egarch_pass(
     series: Series,
     theta: NDArray[np.float64],
@@ -232,16 +267,38 @@ def egarch_pass(
 ) -> float:
     """Do the same for EGARCH, whose recurrence runs in the log variance.
 
-    Before the data there is no news: a given start is the variance one period before them, the
-    mean square is the variance of the first period (as in Nelson's benchmark in `rugarch`).
+    The start is the variance one period before the data. With a given one there is no news then,
+    as in `arch`; with the mean square there is a residual of zero, whose news is that of a move
+    smaller than expected. The published benchmark is that of the second.
     """
     y = series.log_return
     n = len(y)
-    e, h, x = work[0, :n], work[1, :n], work[2, :n]
-    slope, z = work[3, :n], work[4, :n]
-    mean, square = _residuals(y, theta[0], e)
+    mean, square = _residuals(y, theta[0], work[0, :n])
     moving = np.isnan(series.start)
-    first = log(square) if moving else theta[1] + theta[4] * log(series.start)
-    # A residual below zero is a return below mu; the kink moves with it unless it is fixed.
-    _egarch_forward(e, theta, kink - theta[0], z, x)
-    return 0.0
+    start = log(square if moving else series.start)
+    presample = -MEAN_ABSOLUTE_NORMAL if moving else 0.0
+    first = theta[1] + theta[2] * presample + theta[4] * start
+    e, kink = work[0, :n], kink - theta[0]
+    _egarch_forward(e, theta, (first, kink), series.limits, work)
+    value = law_terms(series.law, e, work[1, :n], work[3, :n], theta, gradient)
+    by_first = _egarch_backward(e, theta, kink, series.limits, work, gradient)
+    gradient[1] += by_first
+    gradient[2] += by_first * presample
+    gradient[4] += by_first * start
+    if moving:
+        gradient[0] -= 2.0 * by_first * theta[4] * mean / square
+    return value
+
+
+@njit(error_model="numpy")
+def likelihood_pass(
+    series: Series,
+    theta: NDArray[np.float64],
+    kink: float,
+    work: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> float:
+    """Return the log-likelihood of any of the models and write its gradient."""
+    if series.volatility == EGARCH:
+        return egarch_pass(series, theta, kink, work, gradient)
+    return gjr_pass(series, theta, kink, work, gradient)

@@ -62,7 +62,7 @@ def fit_log_regression(
     y: NDArray[np.float64],
     *,
     ratio: NDArray[np.float64],
-    penalty: float,
+    penalty: float | NDArray[np.float64],
 ) -> LogFit:
     """Fit by (ridge) least squares and correct the bias of the log.
 
@@ -78,14 +78,14 @@ def fit_log_regression(
         Log targets.
     ratio : ndarray, shape (n,)
         Their unfloored variances relative to the level.
-    penalty : float
+    penalty : float or ndarray, shape (n_terms,)
         Ridge penalty in observations: the weight of "no effect" in units of one row whose terms
-        are one standard deviation.
+        are one standard deviation; one for all terms, or one for each.
     """
     centre, spread = x.mean(axis=0), x.std(axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)
     z = (x - centre) / spread
-    gram = z.T @ z + penalty * np.eye(z.shape[1])
+    gram = z.T @ z + np.diag(np.broadcast_to(penalty, z.shape[1]))
     # Least squares by the pseudo-inverse: on daily data two terms may coincide.
     coefficient = np.linalg.pinv(gram, hermitian=True) @ (z.T @ (y - y.mean())) / spread
     intercept = float(y.mean() - centre @ coefficient)

@@ -1,7 +1,8 @@
 """Pooled log-HAR: one ridge regression for all instruments, each around its own long-run level.
 
 Bollerslev, Hood, Huss and Pedersen (2018), Review of Financial Studies 31(7). It sees every
-feature of the network and is its linear skip, so that the two differ by the network alone.
+feature of the network and is its linear skip, so that the two differ by the network alone. Its
+coefficients are those of least squares on logs, or are trained further by QLIKE.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from ...markets import Panel
 from ..forecast import Forecast, empty_variance
 from ..pooled import usable_rows
 from .log_regression import LogFit, fit_log_regression, log_target
+from .qlike_training import train_qlike
 
 MIN_ROWS = 500
 """Fewest pooled rows a pooled model is fitted on."""
@@ -31,21 +33,30 @@ class PooledHar:
     ----------
     penalty : float
         Ridge penalty, in observations.
+    qlike_prior : float or None
+        None for least squares on logs; else the coefficients are trained by QLIKE from there, and
+        this is the weight of the start, in origins per period of the horizon.
     refit_days : int
         Calendar days between two fits.
     """
 
     penalty: float = 20.0
+    qlike_prior: float | None = None
     refit_days: int = 28
 
     @property
     def name(self) -> str:
-        """``har-pooled``."""
-        return "har-pooled"
+        """``har-pooled``, or ``har-pooled-qlike``."""
+        return "har-pooled" if self.qlike_prior is None else "har-pooled-qlike"
 
     def fit(self, history: History, *, rng: np.random.Generator) -> "FittedPooledHar":
         """Regress on the rows of all instruments."""
-        skip = fit_pooled(history, rows=usable_rows(history), penalty=self.penalty)
+        skip = fit_pooled(
+            history,
+            rows=usable_rows(history),
+            penalty=self.penalty,
+            qlike_prior=self.qlike_prior,
+        )
         return FittedPooledHar(spec=self, regression=skip)
 
 
@@ -121,8 +132,23 @@ class FittedPooledHar:
         )
 
 
-def fit_pooled(history: History, *, rows: NDArray[np.bool_], penalty: float) -> PooledRegression:
+def fit_pooled(
+    history: History,
+    *,
+    rows: NDArray[np.bool_],
+    penalty: float,
+    qlike_prior: float | None = None,
+) -> PooledRegression:
     """Fit the regressions of all horizons on these rows of the pooled table.
+
+    Parameters
+    ----------
+    history : History
+        What is known.
+    rows : ndarray of bool, shape (n_periods, n_instruments)
+        Origins to learn from; those whose outcome is not known are left out.
+    penalty, qlike_prior : float
+        See :class:`PooledHar`.
 
     Raises
     ------
@@ -143,6 +169,10 @@ def fit_pooled(history: History, *, rows: NDArray[np.bool_], penalty: float) -> 
         x = scaler.transform(history.features.values[used])
         ratio = history.targets.variance[used, k] / (horizon * np.exp(history.features.level[used]))
         fit = fit_log_regression(x, y[used], ratio=ratio, penalty=penalty)
+        if qlike_prior is not None:
+            per_origin = used.sum() / used.any(axis=1).sum()
+            prior = qlike_prior * horizon * float(per_origin)
+            fit = train_qlike(fit, x, y[used], ratio=ratio, prior=prior)
         fits.append(fit)
         log_offset[:, k] = _log_offsets(ratio / fit.predict(x), np.nonzero(used)[1], panel)
     by_name = dict(zip(panel.instruments, log_offset, strict=True))

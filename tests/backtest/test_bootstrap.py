@@ -4,7 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from foremargin.backtest.bootstrap import bootstrap_interval, stationary_block_indices
+from foremargin.backtest.bootstrap import (
+    bootstrap_interval,
+    bootstrap_means,
+    stationary_block_indices,
+)
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 
 
@@ -156,3 +160,17 @@ def test_a_block_shorter_than_a_period_is_refused(mean_block):
 def test_no_resamples_are_refused():
     with pytest.raises(InputError, match="n_resamples must be a whole number >= 1"):
         interval(np.mean, np.ones(9), n_resamples=0)
+
+
+def test_means_of_resamples_are_those_of_the_resampled_rows():
+    values = np.random.default_rng(2).random((70, 3))
+    n_resamples = 250  # more than are drawn at once
+    means = bootstrap_means(
+        values, mean_block=6, n_resamples=n_resamples, rng=np.random.default_rng(9)
+    )
+    assert means.shape == (n_resamples, 3)
+    rows = stationary_block_indices(70, mean_block=6, n_resamples=100, rng=np.random.default_rng(9))
+    np.testing.assert_allclose(means[:100], values[rows].mean(axis=1), rtol=1e-12)
+    # Resampled means scatter around the mean of the data: four standard errors of 250 draws.
+    band = 4 * means.std(axis=0) / np.sqrt(n_resamples)
+    assert (np.abs(means.mean(axis=0) - values.mean(axis=0)) < band).all()

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
 
 from foremargin.calibrate import Regime, market_regime, with_stress_probability, with_tails
-from foremargin.calibrate.stress import _share_above
+from foremargin.calibrate.pareto import pareto_tail
 from foremargin.features import History, build_history
 from foremargin.markets import Panel
 from foremargin.models import TAIL_PROBABILITIES, Forecast
@@ -98,7 +97,7 @@ def test_tails_of_a_models_own_are_corrected_by_their_past_scores_and_keep_their
     scale = given_array(own.value_at_risk_lower)[:, 0, k, p]
     score = (-history.targets.log_return[FIRST:, 0, k] / scale)[: at - horizon + 1]
     kept = np.sort(score[np.isfinite(score)])
-    quantile = np.interp((len(kept) + 1) * 0.975, np.arange(1, len(kept) + 1), kept)
+    quantile, _ = pareto_tail(kept, len(kept), 0.025)
     value_at_risk = given_array(got.value_at_risk_lower)[at, 0, k, p]
     np.testing.assert_allclose(value_at_risk, quantile * scale[at])
     shortfall = given_array(got.expected_shortfall_lower)[at, 0, k, p]
@@ -137,18 +136,18 @@ def test_a_price_that_hardly_ever_moves_has_tails_without_a_warning(
     assert (shortfall >= at_risk)[np.isfinite(at_risk)].all()
 
 
-def test_a_tail_is_a_quantile_of_past_scores_times_the_forecast(
+def test_a_tail_is_that_of_past_scores_times_the_forecast(
     filled: Forecast, history: History
 ) -> None:
     at, k, horizon = 400, 1, 5
     sigma = filled.sigma_horizon()[:, 0, k]
     score = -history.targets.log_return[FIRST:, 0, k] / sigma
     kept = np.sort(score[: at - horizon + 1][np.isfinite(score[: at - horizon + 1])])
-    quantile = np.interp((len(kept) + 1) * 0.975, np.arange(1, len(kept) + 1), kept)
+    quantile, beyond = pareto_tail(kept, len(kept), 0.025)
     got = given_array(filled.value_at_risk_lower)[at, 0, k, TAIL_PROBABILITIES.index(0.025)]
     np.testing.assert_allclose(got, quantile * sigma[at])
     shortfall = given_array(filled.expected_shortfall_lower)[at, 0, k, 1]
-    np.testing.assert_allclose(shortfall, kept[kept >= quantile].mean() * sigma[at])
+    np.testing.assert_allclose(shortfall, beyond * sigma[at])
 
 
 def test_tails_ignore_the_future(
@@ -184,67 +183,6 @@ def test_tails_of_a_correct_forecast_are_hit_as_often_as_they_say(make_panel: Ma
             assert abs(hits.mean() - tail) < 4.0 * np.sqrt(2 * tail * (1 - tail) / len(hits))
 
 
-def history_with(history: History, *, realized: Array, threshold: float) -> History:
-    known = np.isfinite(history.targets.variance)
-    targets = replace(
-        history.targets,
-        variance=np.where(known, realized, np.nan),
-        stress_threshold=np.full(known.shape, threshold),
-    )
-    return replace(history, targets=targets)
-
-
-def test_stress_probabilities_are_those_of_the_errors_they_were_drawn_from(
-    make_panel: MakePanel,
-) -> None:
-    panel = make_panel(n_periods=3_000, clustered=False)
-    rng = np.random.default_rng(17)
-    shape = (*panel.close.shape, 1)
-    predicted = 4e-4 * np.exp(0.7 * rng.normal(size=shape))
-    realized = predicted * np.exp(0.5 * rng.normal(size=shape))
-    threshold = 7e-4
-    base = build_history(panel, horizons=(1,))
-    history = history_with(base, realized=realized, threshold=threshold)
-    variance = np.where(panel.present[..., None], predicted, np.nan)
-    forecast = with_stress_probability(forecast_of(history, variance), history, first_row=FIRST)
-    got = given_array(forecast.stress_probability)
-    known = np.isfinite(got)
-    assert ((got[known] >= 0.0) & (got[known] <= 1.0)).all()
-    # The error is lognormal: P(realised > threshold) = P(Z > ln(threshold / predicted) / 0.5)
-    truth = stats.norm.sf(np.log(threshold / predicted[FIRST:]) / 0.5)
-    # A share of at least 250 errors; the largest of 10,000 such deviations is below 5 of them.
-    allowed = 5.0 * np.sqrt(truth * (1 - truth) / 250) + 1 / 250
-    assert (np.abs(got - truth) < allowed)[known].all()
-    full_window = got[1_200:][np.isfinite(got[1_200:])]
-    assert abs((full_window - truth[1_200:][np.isfinite(got[1_200:])]).mean()) < 0.01
-    # And what it says comes true as often as it says.
-    happened = (realized[FIRST:] > threshold)[known]
-    n = known.sum()
-    assert abs(happened.mean() - got[known].mean()) < 4.0 * np.sqrt(0.25 / n)
-
-
-def test_a_forecast_with_a_stress_probability_of_its_own_is_returned_as_it_is(
-    history: History,
-) -> None:
-    forecast = forecast_of(history, past_average(history))
-    once = with_stress_probability(forecast, history, first_row=FIRST)
-    assert with_stress_probability(once, history, first_row=FIRST) is once
-
-
-def test_stress_is_more_probable_when_more_variance_is_forecast(history: History) -> None:
-    base = forecast_of(history, past_average(history))
-    at = 600
-    raised = base.variance.copy()
-    raised[at] *= 1.5
-    low = given_array(with_stress_probability(base, history, first_row=FIRST).stress_probability)
-    more = replace(base, variance=raised)
-    high = given_array(with_stress_probability(more, history, first_row=FIRST).stress_probability)
-    known = np.isfinite(low[at])
-    assert known.any()
-    assert (high[at][known] >= low[at][known]).all()
-    assert (high[at][known] > low[at][known]).any()
-
-
 def test_regimes_rank_the_last_week_within_the_past(history: History) -> None:
     regime = market_regime(history)
     week = history.features.column("log_variance_week")
@@ -268,22 +206,6 @@ def test_a_regime_is_the_same_when_everything_after_it_is_deleted(
     history: History, stop: int
 ) -> None:
     np.testing.assert_array_equal(market_regime(history.upto(stop)), market_regime(history)[:stop])
-
-
-@pytest.mark.parametrize("lag", [1, 4])
-def test_a_stress_probability_is_the_share_of_known_errors_that_would_reach_it(lag: int) -> None:
-    rng = np.random.default_rng(18)
-    error, needed_error = rng.lognormal(size=(2, 150))
-    error[rng.uniform(size=150) < 0.2] = np.nan
-    needed_error[70] = np.nan
-    got = _share_above(error, needed_error, lag, 30, 10)
-    for t in range(150):
-        past = error[: max(0, t - lag + 1)]
-        kept = past[np.isfinite(past)][-30:]
-        if len(kept) < 10 or t == 70:
-            assert np.isnan(got[t])
-        else:
-            np.testing.assert_allclose(got[t], (kept > needed_error[t]).mean())
 
 
 def test_tails_that_are_corrected_one_by_one_still_do_not_cross(history: History) -> None:

@@ -176,7 +176,8 @@ def test_perfect_foresight_wins_and_the_shuffled_forecast_loses(
 def test_the_same_seed_gives_the_same_files(
     small: Path, bars: Path, root: Path, done: Path
 ) -> None:
-    again = _run(small, bars, root, "again")
+    # Fitted again: what an earlier run has finished would be the same whatever happens.
+    again = _run(small, bars, root, "again", "--fresh")
     for name in ("forecasts", "margins", "scores", "policies"):
         first = (done / f"{name}.parquet").read_bytes()
         assert (again / f"{name}.parquet").read_bytes() == first, name
@@ -244,10 +245,40 @@ def _wait_for_run(out: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_evaluate_prints_every_model(small: Path, bars: Path, root: Path, done: Path) -> None:
-    arguments = _arguments("evaluate", small, bars, root, "skill", "--workers", "1")
+    more = ("--workers", "1", "--by", "tercile")
+    arguments = _arguments("evaluate", small, bars, root, "skill", *more)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     for model in ("ewma-0.94", "garch-normal", "har-pooled", "regime-network"):
         assert model in result.output
+    assert "QLIKE by tercile" in result.output
     same = (root / "skill" / "forecasts.parquet").read_bytes()
     assert same == (done / "forecasts.parquet").read_bytes()
+
+
+def test_evaluate_leaves_scores_in_groups_figures_and_a_page(
+    small: Path, bars: Path, root: Path
+) -> None:
+    arguments = _arguments("evaluate", small, bars, root, "page", "--workers", "1")
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    files = {path.name for path in (root / "page").iterdir()}
+    assert files >= {"forecasts.parquet", "scores.parquet", "weights.parquet", "evaluation.html"}
+    assert {"evaluation_skill.png", "evaluation_hit_rates.png"} <= files
+    pooled = pd.read_parquet(root / "page" / "scores.parquet")
+    by_instrument = pd.read_parquet(root / "page" / "scores_by_instrument.parquet")
+    by_tercile = pd.read_parquet(root / "page" / "scores_by_tercile.parquet")
+    assert set(by_instrument.instrument) == {"COIN", "INDEX"}
+    assert set(by_tercile.tercile) == {"calm", "middle", "turbulent"}
+    for grouped in (by_instrument, by_tercile):
+        counts = grouped.groupby(["horizon", "model"]).n.sum()
+        expected = pooled.set_index(["horizon", "model"]).n
+        pd.testing.assert_series_equal(counts, expected.sort_index())
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{root}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id])[0]  # the last one
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artifacts == files
+    row = pooled[(pooled.horizon == 1) & (pooled.model == "har-pooled")].iloc[0]
+    assert run.data.metrics["h1/har-pooled/fz0_loss"] == pytest.approx(row.fz0_loss)
+    assert "h1/har-pooled/liquidity_onset_pr_auc" not in run.data.metrics

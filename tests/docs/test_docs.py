@@ -361,6 +361,6 @@ def test_every_score_is_documented(examples: Examples, page: Callable[[str], str
     )
     test_from = pd.Timestamp(history.panel.time[TEST_ROW], tz="UTC")
     scores = score_forecasts(table, test_from=test_from)
-    rows = rows_after(page("guide/backtest"), "### `scores.parquet`")
+    rows = rows_after(page("guide/evaluate"), "### `scores.parquet`")
     documented = [name for row in rows for name in row[0].replace("`", "").split(", ")]
     assert sorted(documented) == sorted(scores.columns)

@@ -16,7 +16,8 @@ MakePanel = Callable[..., Panel]
 ShockAfter = Callable[..., Panel]
 
 HORIZONS = (1, 3, 7)
-OUTCOMES = ("variance", "log_return", "stress", "liquidity_stress")
+OUTCOMES = ("variance", "log_return", "stress", "illiquidity", "liquidity_stress")
+AT_ORIGIN = ("stress_threshold", "stress_now", "illiquidity_threshold", "liquidity_stress_now")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,8 @@ def test_upto_hides_exactly_the_outcomes_that_were_not_complete(panel: Panel, st
     for name in OUTCOMES:
         whole = getattr(full, name)[:stop]
         np.testing.assert_array_equal(getattr(cut, name), np.where(known, whole, np.nan))
-    np.testing.assert_array_equal(cut.stress_threshold, full.stress_threshold[:stop])
+    for name in AT_ORIGIN:
+        np.testing.assert_array_equal(getattr(cut, name), getattr(full, name)[:stop])
     np.testing.assert_array_equal(cut.known_at, np.where(known, full.known_at[:stop], stop))
 
 
@@ -69,22 +71,23 @@ def test_a_cut_history_is_the_history_of_the_cut_panel(panel: Panel, stop: int) 
     cut = build_history(panel, horizons=HORIZONS).upto(stop)
     anew = build_history(panel.upto(stop), horizons=HORIZONS)
     assert cut.panel.fingerprint() == anew.panel.fingerprint()
-    for name in (*OUTCOMES, "stress_threshold", "known_at"):
+    for name in (*OUTCOMES, *AT_ORIGIN, "known_at"):
         np.testing.assert_array_equal(getattr(cut.targets, name), getattr(anew.targets, name))
     for name in ("values", "variance", "level"):
         np.testing.assert_array_equal(getattr(cut.features, name), getattr(anew.features, name))
 
 
-def test_the_stress_threshold_and_past_labels_ignore_the_future(
+def test_what_is_known_at_the_origin_and_past_labels_ignore_the_future(
     panel: Panel, shock_after: ShockAfter
 ) -> None:
     shock = 600
     base = build_targets(panel, horizons=HORIZONS)
     shocked = build_targets(shock_after(panel, shock), horizons=HORIZONS)
     assert np.isfinite(base.stress_threshold[: shock + 1]).any()
-    np.testing.assert_array_equal(
-        shocked.stress_threshold[: shock + 1], base.stress_threshold[: shock + 1]
-    )
+    for name in AT_ORIGIN:
+        np.testing.assert_array_equal(
+            getattr(shocked, name)[: shock + 1], getattr(base, name)[: shock + 1]
+        )
     complete = base.known_at <= shock
     for name in OUTCOMES:
         np.testing.assert_array_equal(
@@ -115,6 +118,27 @@ def test_liquidity_stress_needs_volume_and_happens_about_as_often_as_its_quantil
     assert np.isnan(liquidity[:, 3]).all()  # CLOSE has no volume
     # One in ten by construction; the illiquidity of weeks is autocorrelated, so give it room.
     assert 0.03 < np.nanmean(liquidity[:, 0]) < 0.25
+
+
+def test_stress_now_is_the_stress_of_the_window_that_has_just_ended(panel: Panel) -> None:
+    horizon = 3
+    targets = build_targets(panel, horizons=(horizon,))
+    for i in range(panel.n_instruments):
+        own = np.flatnonzero(panel.present[:, i])
+        ended = targets.variance[own[:-horizon], i, 0]  # of origins whose outcome ends at `now`
+        now = own[horizon:]
+        wanted = np.where(
+            np.isfinite(ended) & np.isfinite(targets.stress_threshold[now, i, 0]),
+            ended > targets.stress_threshold[now, i, 0],
+            np.nan,
+        )
+        np.testing.assert_array_equal(targets.stress_now[now, i, 0], wanted)
+    assert 0.05 < np.nanmean(targets.stress_now) < 0.5
+    # Stress lasts: a window in stress is followed by one more often than not.
+    lasting = targets.liquidity_stress_now[:, 0, 0] == 1.0
+    assert np.nanmean(targets.liquidity_stress[lasting, 0, 0]) > np.nanmean(
+        targets.liquidity_stress[:, 0, 0]
+    )
 
 
 def test_one_period_after_friday_is_monday_for_an_exchange_and_saturday_for_a_coin(

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,12 +12,18 @@ from foremargin.features import History, build_history
 from foremargin.markets import Missing, Panel
 from foremargin.models import (
     ALL_FORECASTERS,
+    CombinedHar,
     FittedForecaster,
     Forecast,
     Forecaster,
     PooledHar,
+    PooledStress,
     RegimeNetwork,
     TrainingPlan,
+    from_state,
+    read_state,
+    to_state,
+    write_state,
 )
 
 MakePanel = Callable[..., Panel]
@@ -41,7 +48,12 @@ def _small(forecaster: Forecaster) -> Forecaster:
 
 
 FORECASTERS = tuple(_small(forecaster) for forecaster in ALL_FORECASTERS)
-POOLED = (PooledHar, RegimeNetwork)  # they learn from all instruments at once
+POOLED = (
+    CombinedHar,
+    PooledHar,
+    PooledStress,
+    RegimeNetwork,
+)  # they learn from all instruments at once
 
 by_forecaster = pytest.mark.parametrize("forecaster", FORECASTERS, ids=lambda f: f.name)
 by_own_forecaster = pytest.mark.parametrize(
@@ -99,7 +111,7 @@ def test_variance_scales_with_the_square_of_returns(
     # An optimiser stops within about 1e-4 of its optimum, and training in single precision
     # carries rounding of 1e-7 through some steps; a unit slip is off by `scale`. The others only
     # round the prices that returns are taken of.
-    exact = forecaster.name.startswith(("ewma", "log-har", "har-pooled"))
+    exact = forecaster.name.startswith(("ewma", "log-har", "har"))
     rtol = 1e-6 if exact else 1e-3
     np.testing.assert_allclose(scaled.variance, scale**2 * base.variance, rtol=rtol)
     for name in TAILS:
@@ -122,7 +134,9 @@ def test_a_forecast_ignores_the_future_and_sees_a_shock_once_it_happened(
     after, was = shocked.variance[upto + 1 :], base.variance[upto + 1 :]
     both = np.isfinite(after) & np.isfinite(was)
     assert both.any()
-    assert (after[both] != was[both]).all()
+    moved = after[both] != was[both]
+    # A score-driven tail moves by its decay alone until there is a breach.
+    assert moved.any() if forecaster.name == "fz-1f" else moved.all()
 
 
 @by_forecaster
@@ -249,6 +263,21 @@ def test_a_fitted_forecaster_survives_pickling(
 ) -> None:
     fitted = fit(forecaster)
     copy: FittedForecaster = pickle.loads(pickle.dumps(fitted))
+    assert copy.notes == fitted.notes
+    wanted = fitted.forecast(history, origins=ORIGINS)
+    assert_same(copy.forecast(history, origins=ORIGINS), wanted, rows=slice(None))
+
+
+@by_forecaster
+def test_a_fitted_forecaster_survives_being_written_down(
+    forecaster: Forecaster, history: History, fit: Fit
+) -> None:
+    fitted = fit(forecaster)
+    document, arrays = write_state(to_state((forecaster, fitted)))
+    spec, copy = cast(
+        "tuple[Forecaster, FittedForecaster]", from_state(read_state(document, arrays))
+    )
+    assert spec == forecaster
     assert copy.notes == fitted.notes
     wanted = fitted.forecast(history, origins=ORIGINS)
     assert_same(copy.forecast(history, origins=ORIGINS), wanted, rows=slice(None))

@@ -6,8 +6,8 @@ import pytest
 from foremargin.calibrate import ALL_POLICIES
 from foremargin.errors import InputError
 from foremargin.features import ALL_FEATURES, CORE_FEATURES
-from foremargin.models import ALL_FORECASTERS
-from foremargin.training import load_experiment, shipped_experiments
+from foremargin.models import ALL_FORECASTERS, RegimeNetwork
+from foremargin.training import Schedule, Window, load_experiment, shipped_experiments
 from foremargin.training.experiment import needs_predictive
 from foremargin.training.preparation import prepare
 
@@ -49,6 +49,11 @@ def test_without_named_policies_those_without_forecasts_are_left_out() -> None:
             "forecast: {models: [ewma-0.94]}\nmargin: {policies: [predictive]}",
             r"policy predictive needs the forecasts of \['regime-network'\]",
         ),
+        ("forecast: {window: 3 weeks}", r"a window must be .* was '3 weeks'"),
+        ("forecast: {windows: {har: expanding}}", r"forecast\.windows must be .* \['har'\]"),
+        ("forecast: {options: {har: {}}}", r"forecast\.options must be among .* \['har'\]"),
+        ("forecast: {options: {log-har: {refit: 7}}}", r"of log-har must be among .* 'refit'"),
+        ("forecast: {options: {log-har: [1]}}", r"forecast\.options\.log-har: .*dictionary"),
         ("- a list", "must hold keys and values, found list"),
         ("a: [", "must be YAML"),
         ("name: ../evil", "name: String should match pattern"),
@@ -64,7 +69,7 @@ def test_a_wrong_file_gets_a_sentence(tmp_path: Path, text: str, message: str) -
 def test_a_missing_file_and_an_unknown_name_say_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there must be an experiment file at"):
         load_experiment(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match=r"one of \['bars', 'default'\], was 'dfault'"):
+    with pytest.raises(InputError, match=r"one of \['bars', 'default'.*\], was 'dfault'"):
         load_experiment("dfault")
 
 
@@ -76,3 +81,30 @@ def test_features_are_added_to_the_core_set_by_name() -> None:
     assert set(plain) <= {feature.name for feature in CORE_FEATURES}
     with pytest.raises(InputError, match=r"more_features must be among .* found \['moon'\]"):
         load_experiment(overrides={"forecast": {"more_features": ["moon"]}})
+
+
+def test_options_and_windows_reach_the_models_they_name() -> None:
+    experiment = load_experiment(
+        overrides={
+            "forecast": {
+                "window": "1000 sessions",
+                "windows": {"log-har": "expanding"},
+                "warm_starts": True,
+                "options": {
+                    "log-har": {"refit_days": 7},
+                    "regime-network": {"plan": {"patience": 2}},
+                },
+            }
+        }
+    )
+    by_name = {forecaster.name: forecaster for forecaster in experiment.forecasters()}
+    assert by_name["log-har"].refit_days == 7
+    assert by_name["har-pooled"] in ALL_FORECASTERS
+    network = by_name["regime-network"]
+    assert isinstance(network, RegimeNetwork)
+    assert network.plan.patience == 2
+    schedule = experiment.schedule()
+    assert schedule.window_of("log-har") == Window()
+    assert schedule.window_of("har-pooled") == Window(sessions=1_000)
+    assert schedule.warm_starts
+    assert load_experiment().schedule() == Schedule()

@@ -71,6 +71,10 @@ def _table(file: FileTable, name: str) -> Table:
     for field, one in read.items():
         scale = PERCENT ** _POWER.get(field, 2) if one.percent else 1.0
         frame[field] = one.values / scale
+    if "semivariance_negative" in frame and "semivariance_positive" not in frame:
+        # Squares of falls and of rises add up to the whole.
+        rest = frame["realized_variance"] - frame["semivariance_negative"]
+        frame["semivariance_positive"] = rest.where(rest >= 0.0)
     notes = [(one.name, field) for field, one in read.items() if one.name != field]
     notes += [(date, "open_time"), *((column, "close") for column in used if column != "close")]
     table = bar_table(
