@@ -1,7 +1,7 @@
 """Realised-variance regressions on two published data sets, and what each part of them is worth.
 
 Out of sample, expanding window, QLIKE of the mean variance of the next days; fits are renewed every
-five trading days. The S&P 500 data of Bollerslev, Patton and Quaedvlieg (2016) have no prices, so
+ten trading days. The S&P 500 data of Bollerslev, Patton and Quaedvlieg (2016) have no prices, so
 that a panel is built here from their measures: a model sees no return in them. Their quarticity is
 on a scale of its own and is put on that of the squared variance by its first 1,000 days. The SPX
 data are those of the Oxford-Man library, 2000 to 2019.
@@ -44,7 +44,7 @@ from foremargin.training import stream
 Array = NDArray[np.float64]
 
 FIRST_SP500, FIRST_SPX = 1_000, 1_022  # observation of the first outcome, counted from zero
-REFIT_ROWS = 5
+REFIT_ROWS = 10
 RICH = ("core", "news", "measurement")  # what pooled regressions see in the tables
 _DAYS_OF_SCALE = 1_000
 
@@ -79,7 +79,7 @@ def sp500_panel(folder: Path) -> Panel:
     head = slice(_DAYS_OF_SCALE)
     unknown = np.full(variance.shape, np.nan)
     return Panel(
-        time=(table["date"] + pd.Timedelta(days=1)).to_numpy("datetime64[ns]"),
+        time=_days(table["date"]) + np.timedelta64(1, "D"),
         period=pd.Timedelta(days=1),
         instruments=("SP500",),
         close=unknown,
@@ -98,11 +98,15 @@ def sp500_panel(folder: Path) -> Panel:
     )
 
 
+def _days(dates: pd.Series) -> NDArray[np.datetime64]:
+    return np.asarray(dates.to_numpy(), dtype="datetime64[ns]")
+
+
 def with_vix(panel: Panel, folder: Path) -> Panel:
     """Add the VIX of the same day, decimal per year."""
-    vix = pd.read_parquet(folder / "vix_daily.parquet").set_index("date")["close"]
-    day = pd.DatetimeIndex(panel.time, tz="UTC") - pd.Timedelta(days=1)
-    implied = vix.reindex(day).to_numpy()[:, None] / 100.0
+    vix = pd.read_parquet(folder / "vix_daily.parquet")
+    closes = pd.Series(vix["close"].to_numpy(), index=_days(vix["date"]) + np.timedelta64(1, "D"))
+    implied = closes.reindex(panel.time).to_numpy()[:, None] / 100.0
     return replace(panel, fields={**panel.fields, "implied_vol": implied})
 
 

@@ -58,13 +58,15 @@ def train(
             "promoted": result.promoted,
             "verdict": result.verdict,
             "bundle": str(result.folder),
+            "signed": result.signed,
             "gates": [gate.as_dict() for gate in result.gates],
         }
         typer.echo(json.dumps(content, indent=1))
     else:
         registry_table.print_gates(result.gates)
         typer.echo(f"{version.name} version {version.version} {result.verdict}")
-        typer.echo(f"bundle      {result.folder}")
+        signed = "signed" if result.signed else "not signed: FOREMARGIN_SIGNING_KEY names no key"
+        typer.echo(f"bundle      {result.folder} ({signed})")
         typer.echo(f"MLflow run  {version.run_id}")
     if not result.promoted:
         raise GateError(f"{version.name} version {version.version} {result.verdict}")

@@ -64,6 +64,7 @@ __all__ = [
     "ALL_FORECASTERS",
     "ALL_MIXTURES",
     "REGIMES",
+    "QLIKE_PRIOR",
     "TAIL_PROBABILITIES",
     "WEIGHT_COLUMNS",
     "Block",

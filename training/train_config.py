@@ -20,7 +20,7 @@ class GatesConfig(Section):
     """Skill of the probabilities of stress over the base rate, at least."""
     largest_calibration_error: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
     """Mean distance of the probabilities of stress from what was seen, at most."""
-    largest_latency_ms: Annotated[float, Field(gt=0.0)] = 1_000.0
+    largest_latency_ms: Annotated[float, Field(gt=0.0)] = 2_000.0
     """99 % quantile of the time that calibrated forecasts at one new origin take, at most."""
     fewest_origins: Annotated[int, Field(ge=30)] = 250
     """Origins that candidate and opponent share, at least."""

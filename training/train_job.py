@@ -12,8 +12,9 @@ import pandas as pd
 import yaml
 
 from ..errors import GateError, InputError
+from ..features import History
 from .backends import Execution
-from .bundle import Bundle, Draft
+from .bundle import SIGNATURE, Bundle, Draft
 from .deployment import fit_final, measure_latency, members_of
 from .forecasting import Forecasts, Progress, make_forecasts, silent
 from .gates import Gate, all_passed, run_gates
@@ -44,6 +45,8 @@ class TrainingResult:
         Why, as a sentence.
     folder : Path
         The bundle.
+    signed : bool
+        Whether there was a key to sign it with.
     notes : tuple of str
         What a reader must know.
     """
@@ -53,6 +56,7 @@ class TrainingResult:
     promoted: bool
     verdict: str
     folder: Path
+    signed: bool
     notes: tuple[str, ...]
 
 
@@ -124,12 +128,14 @@ def run_training(
         )
         _record(run, version, gates, notes)
     promoted, verdict = _promote(registry, version, gates)
+    folder = registry.folder(version.name, version.version)
     return TrainingResult(
         version=version,
         gates=gates,
         promoted=promoted,
         verdict=verdict,
-        folder=registry.folder(version.name, version.version),
+        folder=folder,
+        signed=(folder / SIGNATURE).exists(),
         notes=notes,
     )
 
@@ -188,7 +194,7 @@ def _champion_rows(champion: Bundle, prepared: Preparation) -> tuple[pd.DataFram
     trained = pd.Timestamp(champion.forecaster.trained_until, tz="UTC")
     before = before[before["origin"] < trained]
     try:
-        history = champion.forecaster.history(prepared.panel)
+        history = _history_of(champion, prepared)
         row = int(np.searchsorted(prepared.panel.time, champion.forecaster.trained_until))
         since = champion.forecaster.forecast(history, origins=slice(row, prepared.panel.n_periods))
     except InputError as error:
@@ -196,6 +202,14 @@ def _champion_rows(champion: Bundle, prepared: Preparation) -> tuple[pd.DataFram
         return before, (note,)
     after = forecasts_table([since], history, first_row=row, from_row=row)
     return pd.concat([before, after], ignore_index=True), ()
+
+
+def _history_of(champion: Bundle, prepared: Preparation) -> History:
+    """Return what the champion looks at; features take a while, so the same ones are shared."""
+    history, final = prepared.history, champion.forecaster
+    if (history.features.names, history.horizons) == (final.features, final.horizons):
+        return history
+    return final.history(prepared.panel)
 
 
 def _files(prepared: Preparation, gates: Sequence[Gate], own: pd.DataFrame) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """One series from a start to an honest solution, compiled.
 
 A GARCH likelihood has several summits: persistent and fleeting variance can explain the same
-thousand returns about as well. A cold fit therefore searches from the best point of each of two or
-three small grids, and a warm one looks at all of them before it is believed.
+thousand returns about as well. A cold fit therefore searches from the best point of each of two to
+four small grids, and a warm one looks at all of them before it is believed.
 """
 
 from math import isfinite
@@ -22,8 +22,8 @@ _ENOUGH_FOR_NOW = 1e-4  # for a search that is refined afterwards
 _GAIN = 1e-6  # log-likelihood that a step off a bound may gain at a solution
 
 START_SHAPE = (6.0, 0.0)  # nu and lambda that every search starts from
-# omega, alpha, gamma, beta at variance one, in groups of five: persistent variance, fleeting, and
-# where falls and rises may differ, variance that follows one of them.
+# omega, alpha, gamma, beta at variance one, in groups of five: persistent variance and fleeting, and
+# where falls and rises may differ, again with news of one of them alone.
 GROUP = 5
 GRID_GARCH = np.array(
     [
@@ -39,7 +39,9 @@ GRID_GJR = np.array(
         *[[0.10, 0.02, 0.06, 0.85], [0.10, 0.15, 0.10, 0.70]],
         *[[0.30, 0.10, 0.00, 0.60], [0.30, 0.20, 0.20, 0.40], [0.50, 0.05, 0.05, 0.42]],
         *[[0.50, 0.20, 0.00, 0.30], [0.60, 0.30, 0.20, 0.00]],
-        *[[0.10, 0.20, -0.15, 0.77], [0.30, 0.25, -0.20, 0.55], [0.60, 0.25, -0.20, 0.25]],
+        *[[0.01, 0.03, -0.03, 0.975], [0.02, 0.06, -0.05, 0.945], [0.05, 0.10, -0.08, 0.88]],
+        *[[0.10, 0.20, -0.15, 0.77], [0.02, 0.00, 0.04, 0.96]],
+        *[[0.30, 0.25, -0.20, 0.55], [0.60, 0.25, -0.20, 0.25], [0.30, 0.30, -0.10, 0.45]],
         *[[0.30, 0.02, 0.30, 0.53], [0.60, 0.02, 0.40, 0.18]],
     ]
 )
@@ -86,6 +88,12 @@ def best_of_grid(
     return best
 
 
+@njit(error_model="numpy")
+def has_corners(series: Series) -> bool:
+    """Whether the mean is estimated in a likelihood with |z|."""
+    return series.volatility == EGARCH and series.free_mean
+
+
 @njit(error_model="numpy", inline="always")
 def fit_cold(
     series: Series, room: Room, x: NDArray[np.float64], inverse: NDArray[np.float64]
@@ -95,13 +103,13 @@ def fit_cold(
     theta, other = np.zeros(7), np.empty(n)
     other_inverse = np.empty((n, n))
     mean = float(np.mean(series.log_return))
-    enough = _ENOUGH_FOR_NOW if series.volatility == EGARCH else _ENOUGH
+    enough = _ENOUGH_FOR_NOW if has_corners(series) else _ENOUGH
     value = np.inf
     for group in range(len(_grid(series.volatility)) // GROUP):
         best_of_grid(series, mean, (group * GROUP, (group + 1) * GROUP), room, theta)
         to_free(theta, series, other)
         other_inverse[0, 0] = np.nan
-        there = search(other, other_inverse, series, room, enough)
+        there = search(other, other_inverse, series, room, enough, x, value)
         if group == 0 or there < value:
             value = there
             copy_into(x, other)
@@ -115,15 +123,15 @@ def fit_warm(
 ) -> float:
     """Search from `x`; search again from the grid if that has a better point than the solution."""
     n = len(x)
-    enough = _ENOUGH_FOR_NOW if series.volatility == EGARCH else _ENOUGH
-    value = search(x, inverse, series, room, enough)
+    enough = _ENOUGH_FOR_NOW if has_corners(series) else _ENOUGH
+    value = search(x, inverse, series, room, enough, x, np.inf)
     theta = np.zeros(7)
     mean = float(np.mean(series.log_return))
     if best_of_grid(series, mean, (0, len(_grid(series.volatility))), room, theta) > -value:
         other, other_inverse = np.empty(n), np.empty((n, n))
         to_free(theta, series, other)
         other_inverse[0, 0] = np.nan
-        there = search(other, other_inverse, series, room, enough)
+        there = search(other, other_inverse, series, room, enough, x, np.inf)
         if there < value:
             value = there
             copy_into(x, other)
@@ -163,7 +171,7 @@ def leave_bounds(
                 moved[j] = 2.0 * x[j] - moved[j]
             if evaluate(moved, series, room, gradient) < value - _GAIN:
                 other[0, 0] = np.nan
-                there = search(moved, other, series, room, _ENOUGH)
+                there = search(moved, other, series, room, _ENOUGH, x, np.inf)
                 settled = False
                 if there < value:
                     value = there

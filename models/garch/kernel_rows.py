@@ -20,6 +20,7 @@ from .kernel_fit import (
     TOO_SHORT,
     fit_cold,
     fit_warm,
+    has_corners,
     is_level,
     leave_bounds,
 )
@@ -130,7 +131,7 @@ def fit_series(
         return -value, NOT_CONVERGED
     value, at_bound, settled = leave_bounds(series, room, x, inverse, value)
     on_return = False
-    if series.volatility == EGARCH and series.free_mean:
+    if has_corners(series):
         value, on_return = settle_mean(series, room, x, inverse, value)
     level = is_level(series, room, x, 1 if on_return else 0)
     if on_return:

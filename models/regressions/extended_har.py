@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...features import History, Standardiser, fit_standardiser
 from ..forecast import Forecast, empty_variance
+from ..pooled import usable_rows
 from .log_regression import LogFit, fit_log_regression, log_target
 from .terms import HAR_TERMS, IMPLIED_TERM, OWN_TERMS, term_values
 
@@ -144,6 +145,7 @@ class FittedExtendedHar:
 class _Terms:
     """Terms in the order core, implied, others; shape (n_periods, n_instruments, n_terms)."""
 
+    old_enough: NDArray[np.bool_]
     core: Values
     implied: Values
     others: Values
@@ -153,11 +155,16 @@ class _Terms:
         return self.core.shape[-1]
 
     def at(self, rows: slice) -> "_Terms":
-        return _Terms(core=self.core[rows], implied=self.implied[rows], others=self.others[rows])
+        return _Terms(
+            old_enough=self.old_enough[rows],
+            core=self.core[rows],
+            implied=self.implied[rows],
+            others=self.others[rows],
+        )
 
     def usable(self, column: int, *, implied: bool) -> NDArray[np.bool_]:
         """Rows in which everything that is not shrunk is known."""
-        known = np.isfinite(self.core[:, column]).all(axis=-1)
+        known = self.old_enough[:, column] & np.isfinite(self.core[:, column]).all(axis=-1)
         return known & np.isfinite(self.implied[:, column, 0]) if implied else known
 
     def take(self, rows: NDArray[np.bool_], column: int, *, implied: bool) -> Values:
@@ -169,6 +176,7 @@ def _terms(spec: ExtendedHar, history: History) -> _Terms:
     # One instrument's own past needs no level to be measured from: the regression has a constant.
     level = history.features.level[..., None]
     return _Terms(
+        old_enough=usable_rows(history),
         core=term_values(history, spec.core) + level,
         implied=term_values(history, [IMPLIED_TERM]) + level,
         others=term_values(history, spec.others),

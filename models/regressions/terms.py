@@ -76,4 +76,4 @@ def term_values(history: History, names: Sequence[str]) -> NDArray[np.float64]:
     if history.panel.periods_per_day <= 1.0:
         names = [name for name in names if name not in _INTRADAY_ONLY]
     known = with_features(history, names).features
-    return np.stack([known.column(name) for name in names], axis=-1)
+    return known.values[:, :, [known.names.index(name) for name in names]]

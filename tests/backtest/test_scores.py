@@ -16,7 +16,7 @@ from foremargin.backtest import (
     score_side_by_side,
     side_by_side,
 )
-from foremargin.backtest.family_scores import in_runs
+from foremargin.backtest.family_scores import block_length, in_runs
 from foremargin.errors import InputError
 
 TEST_FROM = pd.Timestamp("2020-05-01", tz="UTC")
@@ -208,6 +208,10 @@ def test_nothing_to_score_is_an_error(make_forecasts):
     table = make_forecasts().assign(realized_variance=np.nan, log_return=np.nan)
     with pytest.raises(InputError, match="no row of the test period has a known outcome"):
         score_forecasts(table, test_from=TEST_FROM)
+
+
+def test_blocks_span_overlapping_outcomes_twice_and_are_never_short():
+    assert [block_length(horizon) for horizon in (1, 10, 15, 24)] == [20, 20, 30, 48]
 
 
 def test_long_series_are_averaged_in_runs_that_keep_the_mean():

@@ -62,6 +62,7 @@ def test_a_model_that_passes_becomes_champion_and_the_exit_code_is_zero(
     assert (
         "tiny version 1 is champion: passed 12 gates against the reference models" in first.output
     )
+    assert "tiny-v1 (not signed: FOREMARGIN_SIGNING_KEY names no key)" in first.output
     assert "qlike-ratio" in first.output
     assert "FAILED" not in first.output
     assert max(len(line) for line in first.stdout.splitlines() if "/" not in line) <= 100

@@ -94,6 +94,10 @@ def test_every_group_is_there_in_full_or_in_pieces(text):
         if len(name) < 3:
             assert name in by_instrument
     assert "FZ0, 1 % by tercile" in text
+    # As many columns side by side as leave every number whole: one per model and instrument.
+    qlike = scores().set_index("model").qlike_loss.dropna()
+    for value in qlike:
+        assert by_instrument.split("FZ0")[0].count(f"{value:.4f}") == len(INSTRUMENTS)
 
 
 def test_by_default_groups_are_summed_up_only():
@@ -125,6 +129,7 @@ def test_only_the_first_notes_are_printed():
     lines = console.file.getvalue().splitlines()
     assert lines[0] == "note: fit 0 did not converge"
     assert lines[-1] == "note: 12 more notes are in evaluation.html"
+    assert len(lines) == 9
 
 
 def test_a_pipe_is_as_wide_as_the_tables(monkeypatch):

@@ -65,6 +65,8 @@ def _with_microstructure(panel: Panel) -> Panel:
         "open_interest": 1e4 * np.exp(np.cumsum(0.01 * rng.normal(size=shape), axis=0)),
         "funding_rate": 1e-4 * (1.0 + rng.normal(size=shape)),
         "taker_buy_volume": panel.values("volume") * noise(0.3, 0.7),
+        "median_variance": panel.values("realized_variance") * noise(0.5, 1.1),
+        "realized_kernel": panel.values("realized_variance") * noise(0.8, 1.2),
     }
     for name in ("liquidation_long", "liquidation_short"):
         fields[name] = 0.01 * rng.exponential(size=shape) * panel.values("quote_volume")

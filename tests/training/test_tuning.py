@@ -255,9 +255,14 @@ def test_a_setting_without_all_forecasts_has_failed_and_the_search_goes_on(
 
     monkeypatch.setattr(tuning, "validation_losses", silent_at_91)
     result = run_tuning(prepare_on(panel, trials=6), store=store, folder=tmp_path)
-    failed = result.trials[result.trials.failure.notna()]
-    assert 0 < len(failed) < 6
+    trials = result.trials
+    expected = (trials.refit_days == 91) | (trials.penalty > 1e3)
+    assert list(trials.failure.notna()) == list(expected)
+    failed = trials[expected]
     assert failed.loss.isna().all()
+    # Both kinds of failure happen, and something is left.
+    assert {bool(penalty > 1e3) for penalty in failed.penalty} == {True, False}
+    assert len(failed) < 6
     for row in failed.itertuples():
         wanted = "so much penalty" if float(str(row.penalty)) > 1e3 else "no forecast in 1 of the"
         assert wanted in str(row.failure)

@@ -173,6 +173,13 @@ def test_a_gap_in_the_forecasts_is_told_on_the_page(make_forecasts):
     assert "rows are shared by all; rows without a forecast: blunt" in text
 
 
+def test_a_probability_that_nobody_gives_has_no_figure(make_forecasts):
+    evaluation = evaluate(make_forecasts(horizons=(1,), liquidity=()))
+    names = [one.name for one in evaluation_figures(evaluation)]
+    assert "reliability_stress" in names
+    assert "reliability_liquidity_stress" not in names
+
+
 def test_tails_alone_make_a_page_without_figures_of_variance(make_forecasts):
     table = make_forecasts(horizons=(1,)).assign(variance=np.nan)
     evaluation = evaluate(table)
@@ -185,3 +192,4 @@ def test_tails_alone_make_a_page_without_figures_of_variance(make_forecasts):
     text = render_evaluation(evaluation, figures=figures, context=CONTEXT)
     assert "By FZ0 of the" in text
     assert "By QLIKE" not in text
+    assert "<h3>Where" not in text

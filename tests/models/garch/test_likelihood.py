@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foremargin.models import fit_garch_batch
+from foremargin.models import FitStatus, fit_garch_batch
 from foremargin.models.garch import GarchBatch
 from foremargin.models.garch.entries import curvature_entry
 from foremargin.models.garch.options import ALL_PARAMETERS, garch_model
@@ -114,6 +114,25 @@ def test_scores_and_second_derivatives_are_those_of_the_likelihood_written_by_ha
         curvature[smooth, smooth] / size[smooth, smooth],
         atol=1e-3 if distribution == "skewt" else 1e-4,
     )
+
+
+@by_volatility
+@by_distribution
+def test_standard_errors_invert_the_second_derivatives_written_by_hand(
+    log_return: Array, log_density_by_hand: ByHand, volatility: str, distribution: str
+) -> None:
+    own = 3.0 * log_return  # a series of deviation one would hide a slip of scale
+    batch = fit_garch_batch(own, volatility=volatility, distribution=distribution, mean="zero")
+    assert batch.status[0] == FitStatus.CONVERGED
+    theta = named(batch)
+
+    def density(**moved: float) -> Array:
+        return log_density_by_hand(own, theta | moved, volatility=volatility)
+
+    curvature = [[_second(density, theta, name, other) for other in theta] for name in theta]
+    wanted = np.sqrt(np.diag(np.linalg.inv(-np.array(curvature))))
+    # Differences of differences over 1e-4 leave 1e-5, and the inverse a hundred times as much.
+    np.testing.assert_allclose(batch.standard_errors("hessian")[0], wanted, rtol=5e-3)
 
 
 def _slope(density: ByHand, theta: dict[str, float], name: str) -> Array:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from foremargin.errors import InputError
+from foremargin.features import build_history
 from foremargin.training import (
     Preparation,
     Registry,
@@ -138,7 +139,8 @@ def test_data_that_begin_elsewhere_leave_the_champions_own_record(
     store: Store, first: TrainingResult, later: Preparation
 ) -> None:
     bundle = Registry(store).bundle(first.version)
-    moved = replace(later, panel=later.panel.rows(1, later.panel.n_periods))
+    panel = later.panel.rows(1, later.panel.n_periods)
+    moved = replace(later, panel=panel, history=build_history(panel, horizons=(1, 5)))
     rows, (note,) = module._champion_rows(bundle, moved)
     assert rows["origin"].max() < pd.Timestamp(first.version.trained_until, tz="UTC")
     assert "on its walk-forward run alone" in note
