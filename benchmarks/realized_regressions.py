@@ -73,8 +73,8 @@ def main() -> None:
 def sp500_panel(folder: Path) -> Panel:
     """Build a panel without prices from the measures of the HARQ paper, percent squared."""
     table = pd.read_parquet(folder / "realized" / "sp500_harq_1997_2013.parquet")
-    column = lambda name: table[name].to_numpy()[:, None] / 1e4  # noqa: E731
-    variance = column("rv")
+    names = ("rv", "bpv", "rvn", "rvp")
+    variance, bipower, falls, rises = (table[name].to_numpy()[:, None] / 1e4 for name in names)
     quarticity = table["rq"].to_numpy()[:, None]
     head = slice(_DAYS_OF_SCALE)
     unknown = np.full(variance.shape, np.nan)
@@ -88,9 +88,9 @@ def sp500_panel(folder: Path) -> Panel:
         periods_per_year=np.array([SESSIONS_PER_YEAR]),
         fields={
             "realized_variance": variance,
-            "bipower_variance": column("bpv"),
-            "semivariance_negative": column("rvn"),
-            "semivariance_positive": column("rvp"),
+            "bipower_variance": bipower,
+            "semivariance_negative": falls,
+            "semivariance_positive": rises,
             "realized_quarticity": quarticity
             * (variance[head] ** 2).mean()
             / quarticity[head].mean(),
@@ -99,7 +99,7 @@ def sp500_panel(folder: Path) -> Panel:
 
 
 def _days(dates: pd.Series) -> NDArray[np.datetime64]:
-    return np.asarray(dates.to_numpy(), dtype="datetime64[ns]")
+    return np.asarray(dates.dt.tz_localize(None), dtype="datetime64[ns]")
 
 
 def with_vix(panel: Panel, folder: Path) -> Panel:

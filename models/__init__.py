@@ -63,8 +63,8 @@ ALL_MIXTURES: tuple[Mixture, ...] = (
 __all__ = [
     "ALL_FORECASTERS",
     "ALL_MIXTURES",
-    "REGIMES",
     "QLIKE_PRIOR",
+    "REGIMES",
     "TAIL_PROBABILITIES",
     "WEIGHT_COLUMNS",
     "Block",

@@ -22,8 +22,8 @@ _ENOUGH_FOR_NOW = 1e-4  # for a search that is refined afterwards
 _GAIN = 1e-6  # log-likelihood that a step off a bound may gain at a solution
 
 START_SHAPE = (6.0, 0.0)  # nu and lambda that every search starts from
-# omega, alpha, gamma, beta at variance one, in groups of five: persistent variance and fleeting, and
-# where falls and rises may differ, again with news of one of them alone.
+# omega, alpha, gamma, beta at variance one, in groups of five: persistent variance, fleeting, and
+# where rises and falls may differ, both again with news of one of them alone.
 GROUP = 5
 GRID_GARCH = np.array(
     [

@@ -23,7 +23,7 @@ MAX_PASSES = 400  # twenty times what a search takes; a likelihood that is no su
 MAX_MEASUREMENTS = 4  # of the curvature, after steps that failed
 
 _LARGEST_STEP = 1.0  # in any coordinate; all of them are of the order of one
-_DECIDED, _SAME_PLACE = 0.5, 0.02  # log-likelihood to gain, and distance, where a race is over
+_DECIDED, _SAME_PLACE = 0.05, 0.01  # log-likelihood to gain, and distance, where a race is over
 _ARMIJO, _STEEP = 1e-4, 0.9
 _ROUNDING = 1e-14  # of a value, relative
 
@@ -274,7 +274,7 @@ def _is_lost(
     distance = 0.0
     for i in range(len(x)):
         distance = max(distance, abs(x[i] - rival[i]))
-    return distance < _SAME_PLACE or value - 20.0 * gain > bar
+    return distance < _SAME_PLACE or value - 200.0 * gain > bar
 
 
 @njit(error_model="numpy")

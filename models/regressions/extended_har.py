@@ -152,7 +152,7 @@ class _Terms:
 
     @property
     def n_core(self) -> int:
-        return self.core.shape[-1]
+        return int(self.core.shape[-1])
 
     def at(self, rows: slice) -> "_Terms":
         return _Terms(
