@@ -1,8 +1,8 @@
 """One series from a start to an honest solution, compiled.
 
 A GARCH likelihood has several summits: persistent and fleeting variance can explain the same
-thousand returns about as well. A cold fit therefore searches from the best point of each of two to
-four small grids, and a warm one looks at all of them before it is believed.
+thousand returns about as well. A cold fit therefore looks at some groups of points and searches
+from the best of each of the two best groups; a warm one looks at all before it is believed.
 """
 
 from math import isfinite
@@ -25,6 +25,7 @@ START_SHAPE = (6.0, 0.0)  # nu and lambda that every search starts from
 # omega, alpha, gamma, beta at variance one, in groups of five: persistent variance, fleeting, and
 # where rises and falls may differ, both again with news of one of them alone.
 GROUP = 5
+_SEARCHES = 2
 GRID_GARCH = np.array(
     [
         *[[0.02, 0.02, 0.0, 0.96], [0.02, 0.05, 0.0, 0.93], [0.02, 0.10, 0.0, 0.88]],
@@ -104,13 +105,20 @@ def fit_cold(
     other_inverse = np.empty((n, n))
     mean = float(np.mean(series.log_return))
     enough = _ENOUGH_FOR_NOW if has_corners(series) else _ENOUGH
+    n_groups = len(_grid(series.volatility)) // GROUP
+    height, starts = np.empty(n_groups), np.empty((n_groups, n))
+    for group in range(n_groups):
+        rows = (group * GROUP, (group + 1) * GROUP)
+        height[group] = best_of_grid(series, mean, rows, room, theta)
+        to_free(theta, series, starts[group])
     value = np.inf
-    for group in range(len(_grid(series.volatility)) // GROUP):
-        best_of_grid(series, mean, (group * GROUP, (group + 1) * GROUP), room, theta)
-        to_free(theta, series, other)
+    for search_number in range(_SEARCHES):
+        group = int(np.argmax(height))
+        height[group] = -np.inf
+        copy_into(other, starts[group])
         other_inverse[0, 0] = np.nan
-        there = search(other, other_inverse, series, room, enough, x, value)
-        if group == 0 or there < value:
+        there = search(other, other_inverse, series, room, enough)
+        if search_number == 0 or there < value:
             value = there
             copy_into(x, other)
             copy_matrix(inverse, other_inverse)
@@ -124,14 +132,14 @@ def fit_warm(
     """Search from `x`; search again from the grid if that has a better point than the solution."""
     n = len(x)
     enough = _ENOUGH_FOR_NOW if has_corners(series) else _ENOUGH
-    value = search(x, inverse, series, room, enough, x, np.inf)
+    value = search(x, inverse, series, room, enough)
     theta = np.zeros(7)
     mean = float(np.mean(series.log_return))
     if best_of_grid(series, mean, (0, len(_grid(series.volatility))), room, theta) > -value:
         other, other_inverse = np.empty(n), np.empty((n, n))
         to_free(theta, series, other)
         other_inverse[0, 0] = np.nan
-        there = search(other, other_inverse, series, room, enough, x, np.inf)
+        there = search(other, other_inverse, series, room, enough)
         if there < value:
             value = there
             copy_into(x, other)
@@ -171,7 +179,7 @@ def leave_bounds(
                 moved[j] = 2.0 * x[j] - moved[j]
             if evaluate(moved, series, room, gradient) < value - _GAIN:
                 other[0, 0] = np.nan
-                there = search(moved, other, series, room, _ENOUGH, x, np.inf)
+                there = search(moved, other, series, room, _ENOUGH)
                 settled = False
                 if there < value:
                     value = there

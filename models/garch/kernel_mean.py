@@ -65,7 +65,7 @@ def _pin(
     )
     own = make_room(len(series.log_return), n - 1)
     rest, rest_inverse = x[1:].copy(), np.full((n - 1, n - 1), np.nan)
-    there = search(rest, rest_inverse, around, own, _ENOUGH, rest, np.inf)
+    there = search(rest, rest_inverse, around, own, _ENOUGH)
     room.passes[0] += own.passes[0]
     if not there <= value + _ROUNDING:
         return value, False
@@ -87,7 +87,7 @@ def settle_mean(
     error = sqrt(inverse[0, 0]) if inverse[0, 0] > 0.0 else np.nan
     if not isfinite(error):
         inverse[0, 0] = np.nan
-        return search(x, inverse, series, room, _ENOUGH, x, np.inf), False
+        return search(x, inverse, series, room, _ENOUGH), False
     gradient = np.empty(n)
     seen = np.empty(2 * _STEPS + 1)
     ridge = inverse[:, 0] / inverse[0, 0]
@@ -103,7 +103,7 @@ def settle_mean(
         seen[k] = np.inf
         moved = centre + ((k - _STEPS) * error / _PER_ERROR) * ridge
         inverse_there = curvature.copy()
-        there = search(moved, inverse_there, series, room, _ENOUGH, x, np.inf)
+        there = search(moved, inverse_there, series, room, _ENOUGH)
         there, stuck = _pin(series, room, moved, inverse_there, there, error)
         if there < value:
             value, on_return = there, stuck
@@ -118,7 +118,7 @@ def settle_mean(
         moved = x.copy()
         moved[0] -= _NUDGE * error if gradient[0] > 0.0 else -_NUDGE * error
         inverse_there = np.full((n, n), np.nan)
-        there = search(moved, inverse_there, series, room, _ENOUGH, x, np.inf)
+        there = search(moved, inverse_there, series, room, _ENOUGH)
         there, stuck = _pin(series, room, moved, inverse_there, there, error)
         if not there < value:
             break

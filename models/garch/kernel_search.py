@@ -23,7 +23,6 @@ MAX_PASSES = 400  # twenty times what a search takes; a likelihood that is no su
 MAX_MEASUREMENTS = 4  # of the curvature, after steps that failed
 
 _LARGEST_STEP = 1.0  # in any coordinate; all of them are of the order of one
-_DECIDED, _SAME_PLACE = 0.05, 0.01  # log-likelihood to gain, and distance, where a race is over
 _ARMIJO, _STEEP = 1e-4, 0.9
 _ROUNDING = 1e-14  # of a value, relative
 
@@ -265,27 +264,12 @@ def _aim(
 
 
 @njit(error_model="numpy")
-def _is_lost(
-    x: NDArray[np.float64], value: float, gain: float, rival: NDArray[np.float64], bar: float
-) -> bool:
-    """Whether a search is about to end where the rival is, or higher than it."""
-    if not isfinite(bar):
-        return False
-    distance = 0.0
-    for i in range(len(x)):
-        distance = max(distance, abs(x[i] - rival[i]))
-    return distance < _SAME_PLACE or value - 200.0 * gain > bar
-
-
-@njit(error_model="numpy")
 def search(
     x: NDArray[np.float64],
     inverse: NDArray[np.float64],
     series: Series,
     room: Room,
     enough: float,
-    rival: NDArray[np.float64],
-    bar: float,
 ) -> float:
     """Move `x` to a minimum of minus the log-likelihood; return the value there.
 
@@ -300,9 +284,6 @@ def search(
         Data and scratch.
     enough : float
         Log-likelihood left to gain, by the quadratic that the search sees, at which it stops.
-    rival : ndarray, shape (n,)
-        A solution known already, with the value `bar`: a search that nears it, or that cannot
-        reach its value, is given up. An infinite bar means that there is none.
     """
     n = len(x)
     gradient, direction, last = np.empty(n), np.empty(n), np.empty(n)
@@ -332,7 +313,5 @@ def search(
             x[i] += direction[i]
             last[i] = gradient[i] - last[i]
         value = new
-        if gain < _DECIDED and _is_lost(x, value, gain, rival, bar):
-            break
         _update(inverse, direction, last)
     return value

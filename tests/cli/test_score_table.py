@@ -17,7 +17,7 @@ from foremargin.backtest.report.score_tables import (
 from foremargin.cli.score_table import WIDTH, new_console, print_notes, print_scores
 
 MODELS = ("regime-network", "har-pooled", "log-har", "caviar-asymmetric")
-INSTRUMENTS = ("BTCUSDT", "binance-usdm:BTCUSDT", "A-NAME-THAT-IS-MUCH-TOO-LONG", *"QRSTUV")
+INSTRUMENTS = ("BTCUSDT", "binance-usdm:BTCUSDT", "A-NAME-THAT-IS-MUCH-TOO-LONG", *"PQRSTUVWXY")
 KEYS = [c.key for c in (*ACCURACY_COLUMNS, *STRESS_COLUMNS, *LIQUIDITY_COLUMNS)]
 COUNTS = ["n", "n_tails", "n_stress", "n_onset", "n_liquidity_stress", "n_liquidity_onset"]
 
@@ -54,9 +54,10 @@ GROUPED = [
 
 
 def printed(*, by=(), pooled=None, groups=GROUPED):
-    console = Console(file=io.StringIO(), width=WIDTH, highlight=False)
+    file = io.StringIO()
+    console = Console(file=file, width=WIDTH, highlight=False)
     print_scores(scores() if pooled is None else pooled, groups, console, by=by)
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +90,16 @@ def test_every_model_is_there_and_says_nothing_where_it_has_nothing(text):
 
 def test_every_group_is_there_in_full_or_in_pieces(text):
     by_instrument = text.split("QLIKE by instrument")[1]
-    for name in ("BTCUSDT", "binance-usdm:", *"QRSTUV", "calm", "turbulent"):
+    for name in ("BTCUSDT", "binance-usdm:", *"PQRSTUVWXY", "calm", "turbulent"):
         assert name in text
         if len(name) < 3:
             assert name in by_instrument
     assert "FZ0, 1 % by tercile" in text
-    # As many columns side by side as leave every number whole: one per model and instrument.
-    qlike = scores().set_index("model").qlike_loss.dropna()
-    for value in qlike:
-        assert by_instrument.split("FZ0")[0].count(f"{value:.4f}") == len(INSTRUMENTS)
+    # As many columns side by side as leave names, numbers and marks whole.
+    lines = by_instrument.split("FZ0")[0].splitlines()
+    for model, value in scores().set_index("model").qlike_loss.dropna().items():
+        own = [line for line in lines if line.startswith(str(model))]
+        assert "".join(own).count(f"{value:.4f}") == len(INSTRUMENTS)
 
 
 def test_by_default_groups_are_summed_up_only():
@@ -124,9 +126,10 @@ def test_a_run_without_groups_or_probabilities_is_printed():
 
 
 def test_only_the_first_notes_are_printed():
-    console = Console(file=io.StringIO(), width=WIDTH, highlight=False)
+    file = io.StringIO()
+    console = Console(file=file, width=WIDTH, highlight=False)
     print_notes([f"fit {k} did not converge" for k in range(20)], console)
-    lines = console.file.getvalue().splitlines()
+    lines = file.getvalue().splitlines()
     assert lines[0] == "note: fit 0 did not converge"
     assert lines[-1] == "note: 12 more notes are in evaluation.html"
     assert len(lines) == 9
