@@ -29,7 +29,11 @@ Array = NDArray[np.float64]
 N_WINDOWS, N_PERIODS, N_ROLLING = 200, 1_000, 10_000
 REPEATS = 5
 N_TIMED = 40  # windows that `arch` is timed on, spread over all
-LAWS = {"normal": Normal, "t": StudentsT, "skewt": SkewStudent}
+LAWS: dict[str, Callable[[], Normal | StudentsT | SkewStudent]] = {
+    "normal": Normal,
+    "t": StudentsT,
+    "skewt": SkewStudent,
+}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ STRESS_QUANTILE = 0.8
 """Stress is forward variance above this quantile of what the instrument had shown so far."""
 
 ELEVATED_QUANTILE = 0.6
-"""Variance above this quantile of what the instrument had shown so far is elevated, up to stress."""
+"""Variance above this quantile of what the instrument had shown so far is elevated."""
 
 LIQUIDITY_STRESS_QUANTILE = 0.9
 """Liquidity stress is forward illiquidity above this quantile of the last year."""

@@ -24,7 +24,7 @@ MARKS = (
 )
 """What may stand behind a number, and what it means."""
 
-_P_VALUE = "{:.3f}"
+_P_VALUE = "p-value"  # a pattern of its own: no other number may be written as "<.001"
 
 
 class Better(StrEnum):
@@ -368,7 +368,9 @@ def _distance(values: NDArray[np.float64], better: Better) -> NDArray[np.float64
 def _number(value: float, pattern: str) -> str:
     if not np.isfinite(value):
         return NOT_KNOWN
-    return "<.001" if pattern == _P_VALUE and value < 0.001 else pattern.format(value)
+    if pattern == _P_VALUE:
+        return "<.001" if value < 0.001 else f"{value:.3f}"
+    return pattern.format(value)
 
 
 def _rows_of(part: pd.DataFrame) -> str:

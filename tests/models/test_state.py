@@ -1,4 +1,4 @@
-"""The state of a fitted forecaster, apart and together again; the law for each is in conformance."""
+"""The state of a fitted forecaster, apart and together; the law for each is in conformance."""
 
 import json
 import pickle
@@ -175,7 +175,7 @@ def test_a_document_of_another_format_is_refused() -> None:
 def test_every_array_is_named_exactly_once() -> None:
     state = to_state((np.arange(2.0), np.arange(3.0)))
     more = State(document=state.document, arrays={**state.arrays, "more": np.zeros(1)})
-    with pytest.raises(InputError, match="found others: .'more'"):
+    with pytest.raises(InputError, match=r"found others: .'more'"):
         from_state(more)
     twice = json.loads(write_state(state)[0])
     twice["value"]["tuple"][1]["array"] = "0"
@@ -188,7 +188,7 @@ def test_an_array_of_another_dtype_than_the_document_says_is_refused(dtype: str)
     state = to_state(np.arange(2.0))
     document = json.loads(write_state(state)[0])
     document["value"]["dtype"] = dtype
-    with pytest.raises(InputError, match="dtype|must be a"):
+    with pytest.raises(InputError, match=r"dtype|must be a"):
         from_state(State(document=document, arrays=state.arrays))
 
 

@@ -98,6 +98,19 @@ def test_best_is_nearest_to_what_a_column_should_be():
         assert marked == [model]
 
 
+def test_only_p_values_are_cut_at_a_thousandth(evaluation):
+    pooled = at(evaluation.pooled).copy()
+    worse = pooled.model == "blunt"
+    pooled.loc[worse, ["brier_skill_score", "fz0_loss"]] = -0.25
+    pooled.loc[worse, ["dm_p_value", "fz0_dm_p_value"]] = 1e-7, 0.25
+    accuracy = cells(score_table(pooled, ACCURACY_COLUMNS), "blunt")
+    assert accuracy["fz0_loss"].startswith("-0.250")
+    assert accuracy["dm_p_value"] == "<.001"
+    assert accuracy["fz0_dm_p_value"] == "0.250"
+    stress = cells(score_table(pooled, STRESS_COLUMNS), "blunt")
+    assert stress["brier_skill_score"].startswith("-0.250")
+
+
 def test_a_dash_stands_where_a_model_says_nothing(evaluation):
     pooled = at(evaluation.pooled).copy()
     pooled.loc[pooled.model == "blunt", ["qlike_loss", "mse_ratio", "bias"]] = np.nan

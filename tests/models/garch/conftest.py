@@ -28,7 +28,7 @@ def _log_density(
     h = _variance(e, theta, volatility, _start(log_return, e, start_variance), start_variance)
     z = e / np.sqrt(h)
     if "nu" not in theta:
-        return -0.5 * (np.log(2 * np.pi) + np.log(h) + z**2)
+        return np.asarray(-0.5 * (np.log(2 * np.pi) + np.log(h) + z**2))
     nu, skew = theta["nu"], theta.get("lambda", 0.0)
     # Hansen (1994), equations 10 to 13; Student's t where the skew is zero
     c = np.exp(gammaln((nu + 1) / 2) - gammaln(nu / 2)) / np.sqrt(np.pi * (nu - 2))

@@ -1,6 +1,7 @@
 """Windows of real returns: nowhere is `arch` more likely. All two hundred are in `benchmarks/`."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ from foremargin.models import fit_garch_batch
 Array = NDArray[np.float64]
 
 N_PERIODS = 1_000
-LAWS = {"normal": Normal, "t": StudentsT, "skewt": SkewStudent}
+LAWS: dict[str, Callable[[], Normal | StudentsT | SkewStudent]] = {
+    "normal": Normal,
+    "t": StudentsT,
+    "skewt": SkewStudent,
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """The batch: laws of scale, order and threads; verdicts; what is refused."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,9 +41,8 @@ def table() -> Array:
 def test_estimates_carry_the_unit_of_the_returns(
     table: Array, volatility: str, distribution: str
 ) -> None:
-    options = {"volatility": volatility, "distribution": distribution}
-    small = fit_garch_batch(table[:2], **options)
-    large = fit_garch_batch(100.0 * table[:2], **options)
+    fit = partial(fit_garch_batch, volatility=volatility, distribution=distribution)
+    small, large = fit(table[:2]), fit(100.0 * table[:2])
     factor = np.ones(len(small.param_names))
     shift = np.zeros_like(small.params)
     factor[0] = 100.0
@@ -192,8 +193,9 @@ def test_the_table_names_what_it_holds(table: Array) -> None:
 def test_an_unknown_word_is_answered_with_the_known_ones(
     table: Array, name: str, message: str
 ) -> None:
+    unknown: dict[str, Any] = {name: "figarch"}
     with pytest.raises(InputError, match=message):
-        fit_garch_batch(table, **{name: "figarch"})
+        fit_garch_batch(table, **unknown)
 
 
 def test_holes_are_counted_and_refused(table: Array) -> None:

@@ -1,5 +1,7 @@
 """The search by torch against the compiled one: the same solutions, on the processor here."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -38,10 +40,14 @@ def table() -> Array:
 def test_a_device_finds_the_solutions_of_the_compiled_code(
     table: Array, volatility: str, distribution: str, mean: str, start_variance: str
 ) -> None:
-    options = {"volatility": volatility, "distribution": distribution, "mean": mean}
-    options["start_variance"] = start_variance
-    wanted = fit_garch_batch(table, **options)
-    got = fit_garch_batch(table, device="cpu", **options)
+    fit = partial(
+        fit_garch_batch,
+        volatility=volatility,
+        distribution=distribution,
+        mean=mean,
+        start_variance=start_variance,
+    )
+    wanted, got = fit(table), fit(table, device="cpu")
     np.testing.assert_array_equal(got.status, wanted.status)
     assert got.status[2] == FitStatus.CONSTANT
     np.testing.assert_allclose(got.log_likelihood, wanted.log_likelihood, atol=1e-7)

@@ -24,7 +24,7 @@ from foremargin.models import (
     WarmForecaster,
     fit_garch,
 )
-from foremargin.models.garch import FitStatus, GarchModel, Mean, single
+from foremargin.models.garch import FitStatus, GarchModel, Mean, running, single
 from foremargin.models.garch.reference import fit_with_arch
 from foremargin.models.garch.running import Estimates
 
@@ -106,8 +106,8 @@ def forecast_by_arch(
     result = model.fit(disp="off", show_warning=False)
     # Its solver stops within about 1e-4 of a standard error of the solution.
     np.testing.assert_allclose(list(fit.parameters.values()), result.params, rtol=2e-3, atol=2e-4)
-    result = model.fix(list(fit.parameters.values()))
-    table = result.forecast(horizon=horizon, start=0).variance
+    ours = model.fix(list(fit.parameters.values()))
+    table = ours.forecast(horizon=horizon, start=0).variance
     return np.asarray(table.to_numpy(dtype=float) * fit.scale**2)
 
 
@@ -243,7 +243,7 @@ def test_returns_that_are_not_finite_are_counted(log_return: Array, value: float
 
 def refuse_t(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let neither the compiled search nor `arch` find a solution with t errors."""
-    original = single.fit_all
+    original = running.fit_all
 
     def without_t(*args: Any, **options: Any) -> Estimates:
         found = original(*args, **options)
@@ -278,7 +278,7 @@ def test_where_the_compiled_search_fails_arch_estimates(
     log_return: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = fit_garch(log_return, distribution=Distribution.T)
-    original = single.fit_all
+    original = running.fit_all
 
     def fail(*args: Any, **options: Any) -> Estimates:
         found = original(*args, **options)
@@ -338,7 +338,7 @@ def test_a_refit_starts_where_the_previous_fit_ended(
     rng = np.random.default_rng(0)
     previous = Garch().fit(history.upto(600), rng=rng)
     starts: list[Array] = []
-    original = single.fit_all
+    original = running.fit_all
 
     def watch(*args: Any, **options: Any) -> Estimates:
         starts.append(options["start"])

@@ -28,7 +28,7 @@ def log_return() -> Array:
     for t in range(701):
         out[t] = 0.1 + np.sqrt(h) * z[t]
         h = 0.08 + (0.05 + 0.1 * (z[t] < 0)) * h * z[t] ** 2 + 0.82 * h
-    return (out - out.mean()) / out.std() + 0.07
+    return np.asarray((out - out.mean()) / out.std() + 0.07)
 
 
 def named(batch: GarchBatch) -> dict[str, float]:
