@@ -19,8 +19,8 @@ LEVEL = 1e-6
 """Largest slope per observation, in any free coordinate, of a solution."""
 
 MAX_ITERATIONS = 200
-MAX_PASSES = 400  # twenty times what a search takes; a likelihood that is no surface has no end
-MAX_MEASUREMENTS = 4  # of the curvature, after steps that failed
+MAX_PASSES = 150  # five times what a search takes; a likelihood that is no surface has no end
+MAX_MEASUREMENTS = 2  # of the curvature, after steps that failed
 
 _LARGEST_STEP = 1.0  # in any coordinate; all of them are of the order of one
 _ARMIJO, _STEEP = 1e-4, 0.9
