@@ -4,6 +4,7 @@ The builders are fixtures that return functions, since test files cannot import 
 """
 
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,7 +202,9 @@ def _shock_after(panel: Panel, row: int, *, seed: int = 99) -> Panel:
     close = panel.close.copy()
     fields = {name: array.copy() for name, array in panel.fields.items()}
     for name in sorted(set(fields) - {"open", "high", "low", *_BESIDE_THE_PRICE}):
-        fields[name][after] *= rng.uniform(0.1, 30.0, size=close[after].shape)
+        # A stream for each: one more field leaves the shocks of the others as they were.
+        own = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        fields[name][after] *= own.uniform(0.1, 30.0, size=close[after].shape)
     for i in range(panel.n_instruments):
         rows = np.flatnonzero(panel.present[:, i])
         # Logs of prices are anchored at the last price before the shock.

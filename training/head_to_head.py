@@ -63,8 +63,6 @@ def head_to_head(forecasts: pd.DataFrame, model: str, other: str) -> tuple[Duel,
         One per horizon and loss; none if one of them has no forecasts.
     """
     pair = forecasts[forecasts["model"].isin([model, other])]
-    if not {model, other} <= set(pair["model"]):
-        return ()
     compared = side_by_side(pair, test_from=pair["origin"].min())
     common = [one for one in compared if len(one.models) == len({model, other})]
     return tuple(duel for one in common for duel in _duels(one, model, other))

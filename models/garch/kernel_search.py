@@ -12,14 +12,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .kernel_passes import Series, likelihood_pass
+from .kernel_passes import EGARCH, Series, likelihood_pass
 from .kernel_transform import to_theta
 
 LEVEL = 1e-6
 """Largest slope per observation, in any free coordinate, of a solution."""
 
 MAX_ITERATIONS = 200
-MAX_PASSES = 150  # five times what a search takes; a likelihood that is no surface has no end
+MAX_PASSES = 500  # of one search: some dozens do, but without news a likelihood has long valleys
+MAX_PASSES_EGARCH = 150  # where alpha is negative it can be no surface, and a search has no end
 MAX_MEASUREMENTS = 2  # of the curvature, after steps that failed
 
 _LARGEST_STEP = 1.0  # in any coordinate; all of them are of the order of one
@@ -291,12 +292,13 @@ def search(
     if not isfinite(value):
         return value
     fresh = np.isnan(inverse[0, 0])
-    measured, first_pass = 0, room.passes[0]
+    most = MAX_PASSES_EGARCH if series.volatility == EGARCH else MAX_PASSES
+    measured, last_pass = 0, room.passes[0] + most
     if fresh:
         inverse_curvature(x, gradient, series, room, inverse)
     for _ in range(MAX_ITERATIONS):
         gain = _aim(inverse, gradient, direction)
-        if 0.0 <= gain < enough or room.passes[0] - first_pass > MAX_PASSES:
+        if 0.0 <= gain < enough or room.passes[0] > last_pass:
             break
         copy_into(last, gradient)
         step, new = _line_search(x, value, direction, series, room, gradient)

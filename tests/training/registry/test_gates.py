@@ -220,10 +220,10 @@ def test_overlapping_outcomes_are_counted_once(honest: pd.DataFrame) -> None:
 
 def test_a_slow_forecaster_fails(honest: pd.DataFrame) -> None:
     times = np.full(100, 5.0)
-    times[:3] = 2_000.0
+    times[:3] = 3_000.0
     gates = gates_of(honest, honest, latency_ms=times)
     assert failed(gates) == {"latency-ms"}
-    assert gates[-1].measured == pytest.approx(2_000.0)
+    assert gates[-1].measured == pytest.approx(3_000.0)
 
 
 def test_limits_are_those_of_the_experiment(honest: pd.DataFrame) -> None:
