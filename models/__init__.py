@@ -56,7 +56,7 @@ ALL_FORECASTERS: tuple[Forecaster, ...] = (
 """Every registered forecaster; the conformance tests run for each."""
 
 ALL_MIXTURES: tuple[Mixture, ...] = (
-    Mixture(name="mixture", members=("regime-network", "har-pooled", "gjr-t")),
+    Mixture(name="mixture", members=("regime-network", "har-combined", "gjr-t")),
 )
 """Every registered mixture of forecasters."""
 
