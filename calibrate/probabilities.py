@@ -157,20 +157,18 @@ def with_calibrated_probabilities(
     Returns
     -------
     Forecast
-        The same but for its probabilities; one that it has none of stays None.
+        The same but for its probabilities; one that it has none of stays None. Regimes follow
+        the probability of stress.
     """
     targets = history.targets
     needed = first_row if from_row is None else from_row
     walk = partial(
         _walk, history=history, first_row=first_row, method=method, needed=needed - first_row
     )
-    return replace(
-        forecast,
-        stress_probability=walk(forecast.stress_probability, targets.stress),
-        liquidity_stress_probability=walk(
-            forecast.liquidity_stress_probability, targets.liquidity_stress
-        ),
-    )
+    liquidity = walk(forecast.liquidity_stress_probability, targets.liquidity_stress)
+    stress = walk(forecast.stress_probability, targets.stress)
+    calibrated = replace(forecast, liquidity_stress_probability=liquidity)
+    return calibrated if stress is None else calibrated.with_stress(stress)
 
 
 def _walk(

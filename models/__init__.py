@@ -56,7 +56,11 @@ ALL_FORECASTERS: tuple[Forecaster, ...] = (
 """Every registered forecaster; the conformance tests run for each."""
 
 ALL_MIXTURES: tuple[Mixture, ...] = (
-    Mixture(name="mixture", members=("regime-network", "har-combined", "gjr-t")),
+    Mixture(
+        name="mixture",
+        members=("regime-network", "har-combined", "gjr-t"),
+        tellers=("regime-network", "stress-pooled"),
+    ),
 )
 """Every registered mixture of forecasters."""
 

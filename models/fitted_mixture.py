@@ -1,4 +1,4 @@
-"""A mixture that is ready to forecast: its members, fitted, and the last weights it learned."""
+"""A mixture that is ready to forecast: its sources, fitted, and the last weights it learned."""
 
 from dataclasses import dataclass
 
@@ -8,42 +8,46 @@ from ..errors import InputError
 from ..features import History
 from .forecast import Forecast
 from .forecaster import FittedForecaster
-from .mixture import Mixture, MixtureWeights, mixed_forecast, stacked_logs
+from .mixture import Mixture, MixtureWeights, stacked_logs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedMixture:
-    """Fitted members with fixed weights.
+    """Fitted sources with fixed weights.
 
     Attributes
     ----------
     spec : Mixture
         What was mixed.
-    members : tuple of FittedForecaster
-        In the order of ``spec.members``.
+    sources : tuple of FittedForecaster
+        In the order of ``spec.sources``.
     weights : MixtureWeights
         Learned on what the members had forecast out of sample (see :meth:`Mixture.learn`).
     """
 
     spec: Mixture
-    members: tuple[FittedForecaster, ...]
+    sources: tuple[FittedForecaster, ...]
     weights: MixtureWeights
 
     def __post_init__(self) -> None:
-        if self.weights.members != self.spec.members or len(self.members) != len(self.spec.members):
+        n_fits, spec = len(self.sources), self.spec
+        if self.weights.members != spec.members or n_fits != len(spec.sources):
             raise InputError(
-                f"{self.spec.name} must have a fit and a weight for each of {self.spec.members}, "
-                f"found {len(self.members)} fits and weights of {self.weights.members}"
+                f"{spec.name} must have a fit of each of {spec.sources} and a weight for each of "
+                f"{spec.members}, found {n_fits} fits and weights of {self.weights.members}"
             )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes of all members."""
-        pairs = zip(self.spec.members, self.members, strict=True)
-        return tuple(f"{name}: {note}" for name, member in pairs for note in member.notes)
+        """Notes of all sources."""
+        pairs = zip(self.spec.sources, self.sources, strict=True)
+        return tuple(f"{name}: {note}" for name, source in pairs for note in source.notes)
 
     def forecast(self, history: History, *, origins: slice) -> Forecast:
-        """Forecast with every member and mix."""
-        parts = [member.forecast(history, origins=origins) for member in self.members]
-        variance = np.exp(self.weights.mix(stacked_logs(parts)))
-        return mixed_forecast(self.spec.name, parts, variance=variance)
+        """Forecast with every source and mix."""
+        forecasts = {
+            name: source.forecast(history, origins=origins)
+            for name, source in zip(self.spec.sources, self.sources, strict=True)
+        }
+        logs = stacked_logs([forecasts[member] for member in self.spec.members])
+        return self.spec.told(forecasts, variance=np.exp(self.weights.mix(logs)))

@@ -78,7 +78,10 @@ class Mixture:
     name : str
         The value of the column ``model``.
     members : tuple of str
-        Names of the models it is made of.
+        Names of the models whose variances it mixes.
+    tellers : tuple of str
+        Names of the models whose probabilities and liquidity costs it averages; the members by
+        default.
     refit_days : int
         Calendar days between two estimates of the weights.
     window_days : int
@@ -91,6 +94,7 @@ class Mixture:
 
     name: str
     members: tuple[str, ...]
+    tellers: tuple[str, ...] = ()
     refit_days: int = 28
     window_days: int = 1_460
     prior_days: float = 20.0
@@ -102,6 +106,11 @@ class Mixture:
                 f"a mixture must have at least two different members, was {list(self.members)}"
             )
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All models that it is made of: the members, then the tellers that are none."""
+        return tuple(dict.fromkeys((*self.members, *self.tellers)))
+
     def combine(
         self, forecasts: Mapping[str, Forecast], history: History, *, first_row: int
     ) -> tuple[Forecast, pd.DataFrame]:
@@ -110,7 +119,7 @@ class Mixture:
         Parameters
         ----------
         forecasts : mapping of str to Forecast
-            Of all members, over the same consecutive panel rows.
+            Of all sources, over the same consecutive panel rows.
         history : History
             The outcomes, of which each origin uses those known at it.
         first_row : int
@@ -119,7 +128,7 @@ class Mixture:
         Returns
         -------
         forecast : Forecast
-            Variances; probabilities are means of those the members have.
+            Variances; probabilities and costs are means of those the tellers have.
         weights : pandas.DataFrame
             One row per estimate, horizon and member: :data:`WEIGHT_COLUMNS`; ``known_from`` is
             the first origin that uses the weights.
@@ -127,13 +136,12 @@ class Mixture:
         Raises
         ------
         InputError
-            If a member is missing.
+            If a source is missing.
         """
-        missing = sorted(set(self.members) - set(forecasts))
+        missing = sorted(set(self.sources) - set(forecasts))
         if missing:
             raise InputError(f"{self.name} needs the forecasts of {missing}; name these models too")
-        parts = [forecasts[member] for member in self.members]
-        logs = stacked_logs(parts)
+        logs = stacked_logs([forecasts[member] for member in self.members])
         variance = empty_variance(*logs.shape[:3])
         tables = []
         for block in self._blocks(history, first_row, len(logs)):
@@ -141,8 +149,24 @@ class Mixture:
             inside = slice(block.start - first_row, block.stop - first_row)
             variance[inside] = np.exp(weights.mix(logs[inside]))
             tables.append(_table(self.name, weights, history.panel.time[block.start]))
-        mixed = mixed_forecast(self.name, parts, variance=variance)
-        return mixed, pd.concat(tables, ignore_index=True)
+        return self.told(forecasts, variance=variance), pd.concat(tables, ignore_index=True)
+
+    def told(self, forecasts: Mapping[str, Forecast], *, variance: Values) -> Forecast:
+        """Return a forecast of these variances with the means of what the tellers say."""
+        parts = [forecasts[teller] for teller in self.tellers or self.members]
+        one = parts[0]
+        mixed = Forecast(
+            model=self.name,
+            origin=one.origin,
+            instruments=one.instruments,
+            horizons=one.horizons,
+            variance=variance,
+            regime_probability=_mean(parts, "regime_probability"),
+            liquidity_stress_probability=_mean(parts, "liquidity_stress_probability"),
+            liquidity_cost=_mean(parts, "liquidity_cost"),
+        )
+        stress = _mean(parts, "stress_probability")
+        return mixed if stress is None else mixed.with_stress(stress)
 
     def learn(
         self, log_variance: Values, history: History, *, first_row: int, known_row: int
@@ -193,31 +217,13 @@ class Mixture:
         return [slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
 
 
-_PROBABILITIES = ("stress_probability", "liquidity_stress_probability")
-
-
 def stacked_logs(parts: Sequence[Forecast]) -> Values:
     """Return logs of the variances, shape (n_origins, n_instruments, n_horizons, n_members)."""
     return np.stack([np.log(part.variance) for part in parts], axis=-1)
 
 
-def mixed_forecast(name: str, parts: Sequence[Forecast], *, variance: Values) -> Forecast:
-    """Return a forecast of these variances whose probabilities are means of the parts'."""
-    probabilities = {
-        field: mean for field in _PROBABILITIES if (mean := _mean(parts, field)) is not None
-    }
-    return Forecast(
-        model=name,
-        origin=parts[0].origin,
-        instruments=parts[0].instruments,
-        horizons=parts[0].horizons,
-        variance=variance,
-        **probabilities,
-    )
-
-
 def _mean(parts: Sequence[Forecast], name: str) -> Values | None:
-    """Mean over the members that have a value; None if no member has the field."""
+    """Mean over the parts that have a value; None if no part has the field."""
     arrays = [array for part in parts if (array := getattr(part, name)) is not None]
     if not arrays:
         return None

@@ -23,9 +23,9 @@ _MIXTURES = {mixture.name: mixture for mixture in ALL_MIXTURES}
 _MOST_REPEATS, _FEWEST_REPEATS, _ENOUGH_S = 100, 5, 10.0
 
 
-def members_of(model: str) -> tuple[str, ...]:
-    """Return the forecasters that a model is made of: itself, or the members of a mixture."""
-    return _MIXTURES[model].members if model in _MIXTURES else (model,)
+def sources_of(model: str) -> tuple[str, ...]:
+    """Return the forecasters that a model is made of: itself, or the sources of a mixture."""
+    return _MIXTURES[model].sources if model in _MIXTURES else (model,)
 
 
 def fit_final(prepared: Preparation, made: Forecasts) -> FinalForecaster:
@@ -36,7 +36,7 @@ def fit_final(prepared: Preparation, made: Forecasts) -> FinalForecaster:
     prepared : Preparation
         The checked experiment with its data.
     made : Forecasts
-        Its walk-forward run, with the model and, for a mixture, its members.
+        Its walk-forward run, with the model and, for a mixture, its sources.
 
     Raises
     ------
@@ -76,21 +76,20 @@ def measure_latency(final: FinalForecaster, prepared: Preparation) -> NDArray[np
 
 def _fit(prepared: Preparation, made: Forecasts) -> FittedForecaster:
     model = prepared.experiment.train.model
-    members = members_of(model)
-    fitted = tuple(_fit_member(prepared, member) for member in members)
+    fitted = tuple(_fit_source(prepared, source) for source in sources_of(model))
     if model not in _MIXTURES:
         return fitted[0]
     mixture = _MIXTURES[model]
     weights = mixture.learn(
-        stacked_logs([_raw(made, member) for member in members]),
+        stacked_logs([_raw(made, member) for member in mixture.members]),
         prepared.history,
         first_row=prepared.split.forecast_row,
         known_row=prepared.panel.n_periods,
     )
-    return FittedMixture(spec=mixture, members=fitted, weights=weights)
+    return FittedMixture(spec=mixture, sources=fitted, weights=weights)
 
 
-def _fit_member(prepared: Preparation, name: str) -> FittedForecaster:
+def _fit_source(prepared: Preparation, name: str) -> FittedForecaster:
     experiment, n_periods = prepared.experiment, prepared.panel.n_periods
     window = experiment.schedule().window_of(name)
     first_row = window.first_row(prepared.panel, stop=n_periods)

@@ -141,7 +141,7 @@ class Experiment(Section):
         _check_names("margin.policies", self.margin.policies, [p.name for p in ALL_POLICIES])
         available = {forecaster.name for forecaster in self.forecasters()}
         for mixture in ALL_MIXTURES:
-            lacking = sorted(set(mixture.members) - available)
+            lacking = sorted(set(mixture.sources) - available)
             if mixture.name in (self.forecast.models or ()) and lacking:
                 raise ValueError(
                     f"forecast.models names {mixture.name}, which needs {lacking}; add them"
@@ -175,11 +175,11 @@ class Experiment(Section):
         )
 
     def mixtures(self) -> tuple[Mixture, ...]:
-        """Return the mixtures by name; without names, all whose members there are."""
+        """Return the mixtures by name; without names, all whose sources there are."""
         names, available = self.forecast.models, {f.name for f in self.forecasters()}
         if names is None:
             return ALL_MIXTURES
-        return tuple(m for m in ALL_MIXTURES if m.name in names and set(m.members) <= available)
+        return tuple(m for m in ALL_MIXTURES if m.name in names and set(m.sources) <= available)
 
     def policies(self) -> tuple[Policy, ...]:
         """Return the policies by name; without names, all whose forecasts there are."""

@@ -15,7 +15,7 @@ from ..errors import GateError, InputError
 from ..features import History
 from .backends import Execution
 from .bundle import SIGNATURE, Bundle, Draft
-from .deployment import fit_final, measure_latency, members_of
+from .deployment import fit_final, measure_latency, sources_of
 from .forecasting import Forecasts, Progress, make_forecasts, silent
 from .gates import Gate, all_passed, run_gates
 from .model_version import Version
@@ -144,7 +144,7 @@ def _narrowed(prepared: Preparation, *, references: bool) -> Preparation:
     """Leave the candidate, what it is made of and, without a champion, the reference models."""
     experiment = prepared.experiment
     model = experiment.train.model
-    names = [model, *members_of(model)]
+    names = [model, *sources_of(model)]
     if references:
         names += experiment.train.gates.references
     forecast = experiment.forecast.model_copy(update={"models": tuple(dict.fromkeys(names))})

@@ -181,6 +181,19 @@ def test_what_is_said_too_loud_is_said_with_less_loss(
     assert after < 0.9 * before
 
 
+def test_regimes_follow_the_calibrated_probability_of_stress(history: History) -> None:
+    forecast = overconfident(history)
+    said = known(forecast.stress_probability)
+    regimes = np.stack([0.75 * (1.0 - said), 0.25 * (1.0 - said), said], axis=-1)
+    calibrated = with_calibrated_probabilities(
+        replace(forecast, regime_probability=regimes), history, first_row=FIRST
+    )
+    now, stress = known(calibrated.regime_probability), known(calibrated.stress_probability)
+    assert (np.nan_to_num(stress) != np.nan_to_num(said)).any()
+    np.testing.assert_array_equal(now[..., 2], stress)
+    np.testing.assert_allclose(now[..., 0], 0.75 * (1.0 - stress), rtol=1e-12)
+
+
 @by_method
 def test_calibration_ignores_the_future_and_sees_it_once_it_is_known(
     history: History, method: Calibration

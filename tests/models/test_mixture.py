@@ -131,6 +131,30 @@ def test_probabilities_are_means_of_those_that_there_are(history):
     assert mixed.stress_probability is None
 
 
+def test_tellers_say_the_probabilities_and_have_no_say_in_the_variance(history):
+    forecasts = members(history)
+    plain, _ = mix(history, forecasts)
+    shape = forecasts["good"].variance.shape
+    regimes = np.broadcast_to([0.6, 0.2, 0.2], (*shape, 3))
+    forecasts["net"] = replace(
+        member("net", history, noise=2.0, seed=5),
+        regime_probability=regimes.copy(),
+        stress_probability=np.full(shape, 0.2),
+        liquidity_cost=np.full(shape, 3e-4),
+    )
+    forecasts["other"] = replace(
+        member("other", history, noise=2.0, seed=6), stress_probability=np.full(shape, 0.6)
+    )
+    mixture = Mixture(name="mix", members=("good", "poor"), tellers=("net", "other"))
+    assert mixture.sources == ("good", "poor", "net", "other")
+    mixed, _ = mixture.combine(forecasts, history, first_row=FIRST)
+    np.testing.assert_array_equal(mixed.variance, plain.variance)
+    np.testing.assert_allclose(mixed.stress_probability, 0.4)
+    # The regimes agree: what is left beside stress keeps its shares of three to one.
+    np.testing.assert_allclose(mixed.regime_probability[0, 0, 0], [0.45, 0.15, 0.4])
+    np.testing.assert_allclose(mixed.liquidity_cost, 3e-4)
+
+
 def test_a_missing_member_and_a_lonely_one_are_refused(history):
     mixture = Mixture(name="mix", members=("good", "absent"))
     with pytest.raises(InputError, match="needs the forecasts of"):

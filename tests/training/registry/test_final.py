@@ -80,13 +80,15 @@ def test_an_instrument_that_is_new_has_a_variance_and_no_tails_yet(
 def test_a_window_and_a_mixture_are_deployed_as_they_were_walked(
     prepare_small: Callable[..., Preparation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = Mixture(name="both", members=("ewma-0.97", "log-har"))
+    both = Mixture(
+        name="both", members=("ewma-0.97", "log-har"), tellers=("log-har", "stress-pooled")
+    )
     monkeypatch.setattr(experiment, "ALL_MIXTURES", (both,))
     monkeypatch.setattr(deployment, "_MIXTURES", {"both": both})
     prepared = prepare_small(
         model="both",
         forecast={
-            "models": ["ewma-0.97", "log-har", "both"],
+            "models": ["ewma-0.97", "log-har", "stress-pooled", "both"],
             "horizons": [1, 5],
             "windows": {"log-har": "400 sessions"},
         },
@@ -94,9 +96,9 @@ def test_a_window_and_a_mixture_are_deployed_as_they_were_walked(
     made = make_forecasts(prepared, execution=Execution(), progress=silent)
     final = fit_final(prepared, made)
     assert final.model == "both"
-    assert deployment.members_of("both") == both.members
+    assert deployment.sources_of("both") == ("ewma-0.97", "log-har", "stress-pooled")
     fitted: Any = final.fitted
-    first_row = fitted.members[1].first_row
+    first_row = fitted.sources[1].first_row
     assert first_row > 300
     row = prepared.panel.n_periods - 1
     weight = fitted.weights.weight
