@@ -11,7 +11,10 @@ from ..markets import Panel
 from .experiment import SplitConfig
 
 MIN_SESSIONS = 500
-"""Fewest trading days of an instrument that takes part in a run."""
+"""Fewest trading days of an instrument that takes part in a run over daily periods."""
+
+MIN_INTRADAY_SESSIONS = 250
+"""The same where a trading day holds several periods, so that there are at least 500 of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +79,19 @@ def drop_short(panel: Panel) -> tuple[Panel, tuple[str, ...]]:
     NotEnoughHistoryError
         If none has enough.
     """
-    sessions = panel.present.sum(axis=0) / panel.periods_per_session
-    kept = [n for n, have in zip(panel.instruments, sessions, strict=True) if have >= MIN_SESSIONS]
+    needed = np.where(panel.periods_per_session > 1, MIN_INTRADAY_SESSIONS, MIN_SESSIONS)
+    # Whole trading days only: 249.6 of them are not 250, in the comparison or in the message.
+    whole = panel.present.sum(axis=0) // panel.periods_per_session
+    rows = list(zip(panel.instruments, whole, needed, strict=True))
+    kept = [name for name, have, least in rows if have >= least]
     notes = tuple(
-        f"{name} has {have:.0f} trading days and was left out: {MIN_SESSIONS} are needed"
-        for name, have in zip(panel.instruments, sessions, strict=True)
-        if have < MIN_SESSIONS
+        f"{name} has {have} trading days and was left out: {least} are needed"
+        for name, have, least in rows
+        if have < least
     )
     if not kept:
         raise NotEnoughHistoryError(
-            f"at least one instrument must have {MIN_SESSIONS} trading days; found "
-            + ", ".join(f"{n} {h:.0f}" for n, h in zip(panel.instruments, sessions, strict=True))
+            f"at least one instrument must have {needed.min()} trading days; found "
+            + ", ".join(f"{name} {have}" for name, have, _ in rows)
         )
     return (panel if len(kept) == panel.n_instruments else panel.select(kept)), notes

@@ -34,3 +34,25 @@ def test_short_instruments_are_left_out_by_name(make_panel: Callable[..., Panel]
 def test_a_panel_with_only_short_instruments_is_refused(make_panel: Callable[..., Panel]) -> None:
     with pytest.raises(NotEnoughHistoryError, match="at least one instrument must have 500"):
         drop_short(make_panel(n_periods=300))
+
+
+def test_periods_within_the_day_need_half_the_trading_days(
+    make_panel: Callable[..., Panel],
+) -> None:
+    panel, notes = drop_short(make_panel(n_periods=250 * 24, period="1h", late_periods=249 * 24))
+    assert panel.instruments == ("COIN", "CLOSE")
+    # The index trades on weekdays: five of seven days.
+    assert notes == (
+        "INDEX has 180 trading days and was left out: 250 are needed",
+        "LATE has 249 trading days and was left out: 250 are needed",
+    )
+
+
+def test_a_day_that_has_not_ended_is_not_counted(make_panel: Callable[..., Panel]) -> None:
+    hourly = make_panel(n_periods=250 * 24 - 1, period="1h")
+    with pytest.raises(NotEnoughHistoryError, match=r"must have 250 .* found COIN 249, INDEX"):
+        drop_short(hourly)
+    daily, _ = drop_short(make_panel(n_periods=500))
+    assert "COIN" in daily.instruments
+    with pytest.raises(NotEnoughHistoryError, match=r"must have 500 .* found COIN 499, INDEX"):
+        drop_short(make_panel(n_periods=499))
