@@ -149,6 +149,9 @@ def test_tellers_say_the_probabilities_and_have_no_say_in_the_variance(history):
     assert mixture.sources == ("good", "poor", "net", "other")
     mixed, _ = mixture.combine(forecasts, history, first_row=FIRST)
     np.testing.assert_array_equal(mixed.variance, plain.variance)
+    assert mixed.stress_probability is not None
+    assert mixed.regime_probability is not None
+    assert mixed.liquidity_cost is not None
     np.testing.assert_allclose(mixed.stress_probability, 0.4)
     # The regimes agree: what is left beside stress keeps its shares of three to one.
     np.testing.assert_allclose(mixed.regime_probability[0, 0, 0], [0.45, 0.15, 0.4])
