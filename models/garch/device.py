@@ -168,7 +168,9 @@ def _free(theta: Array, series: DeviceSeries) -> Tensor:
     model = series.model
     x = np.empty((len(theta), len(model.param_names)))
     plan = model.plan()
-    shell = Series(np.empty(0), plan.volatility, plan.law, 1.0, plan.free_mean, np.empty((2, 0)))
+    shell = Series(
+        np.empty(0), plan.volatility, plan.law, 0.0, 1.0, 1.0, plan.free_mean, np.empty((2, 0))
+    )
     for i in range(len(theta)):
         to_free(theta[i], shell, x[i])
     return torch.as_tensor(x, device=series.start.device)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .kernel_laws import NORMAL, STUDENT, skew_constants, student_constant
 from .kernel_passes import EGARCH, Series, likelihood_pass
 from .kernel_rows import Plan, prepare, rescale
+from .kernel_sums import Scratch, make_scratch
 from .recursion import MEAN_ABSOLUTE_NORMAL
 
 _RELATIVE_STEP = 1e-3
@@ -116,7 +117,7 @@ def _steps(series: Series, theta: NDArray[np.float64]) -> NDArray[np.float64]:
 def second_derivatives(
     series: Series,
     theta: NDArray[np.float64],
-    work: NDArray[np.float64],
+    work: Scratch,
     out: NDArray[np.float64],
 ) -> None:
     """Write the second derivatives of the log-likelihood, shape (7, 7)."""
@@ -160,7 +161,7 @@ def curvature_rows(
         series, scale = prepare(flat[rows[i, 0] : rows[i, 0] + n], plan, limits)
         own = theta[i].copy()
         rescale(own, 1.0 / scale, plan.volatility)
-        second_derivatives(series, own, np.empty((5, n)), hessian[i])
+        second_derivatives(series, own, make_scratch(n), hessian[i])
         each = np.empty((n, 7))
         scores(series, own, each)
         for j in range(7):

@@ -12,13 +12,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .kernel_passes import EGARCH, GARCH, Series, likelihood_pass
-from .kernel_search import LEVEL, Room, copy_into, copy_matrix, evaluate, search
+from .kernel_search import (
+    LEVEL,
+    Room,
+    aim,
+    copy_into,
+    copy_matrix,
+    evaluate,
+    inverse_curvature,
+    search,
+)
 from .kernel_transform import to_free
 
 CONVERGED, AT_BOUND, NOT_CONVERGED, TOO_SHORT, CONSTANT = 0, 1, 2, 3, 4
 
 _ENOUGH = 1e-12  # log-likelihood; moves a parameter by a millionth of its standard error
 _ENOUGH_FOR_NOW = 1e-4  # for a search that is refined afterwards
+_NOTHING = 1e-10  # log-likelihood, a few roundings of it
 _GAIN = 1e-6  # log-likelihood that a step off a bound may gain at a solution
 
 START_SHAPE = (6.0, 0.0)  # nu and lambda that every search starts from
@@ -193,12 +203,22 @@ def leave_bounds(
 
 @njit(error_model="numpy", inline="always")
 def is_level(series: Series, room: Room, x: NDArray[np.float64], skip: int) -> bool:
-    """Whether no coordinate but the first `skip` has a slope left at `x`."""
-    gradient = np.empty(len(x))
+    """Whether no coordinate but the first `skip` has a slope left at `x`.
+
+    Without news the likelihood is a valley so steep that a step of one rounding error changes its
+    slope. There it is level if its curvature leaves nothing to gain: not so for EGARCH, whose
+    curvature may be that of a jagged line.
+    """
+    n = len(x)
+    gradient = np.empty(n)
     if not isfinite(evaluate(x, series, room, gradient)):
         return False
     limit = LEVEL * len(series.log_return)
     level = True
     for j in range(skip, len(x)):
         level = level and abs(gradient[j]) <= limit
-    return level
+    if level or series.volatility == EGARCH:
+        return level
+    inverse, step = np.empty((n, n)), np.empty(n)
+    bowl = inverse_curvature(x, gradient, series, room, inverse)
+    return bool(bowl and aim(inverse, gradient, step) <= _NOTHING)

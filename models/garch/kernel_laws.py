@@ -4,10 +4,6 @@ A law sees residuals e and variances h. Its log density is ``f(z) - ln(h) / 2`` 
 sqrt(h)`` and a variance of one: normal; Student's t (Bollerslev 1987, Review of Economics and
 Statistics 69(3)); skewed t (Hansen 1994, International Economic Review 35(3)), with `skew` in
 (-1, 1), negative if falls are the larger moves.
-
-A sum of logarithms is the logarithm of a product: 32 factors at a time, that is all but free.
-Residuals are in units of their deviation, so that such a product neither overflows nor vanishes;
-where it does, the logarithms are taken one by one.
 """
 
 from math import lgamma, log, pi, sqrt
@@ -16,14 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .kernel_sums import Scratch, log_sum, skewed_sums, slope_sums
+
 NORMAL, STUDENT, SKEWED = 0, 1, 2
 
-FAST = {"contract", "reassoc", "nsz", "arcp"}
-"""Licences for the compiler that keep NaN and infinity meaningful: sums may change their order."""
-
-_STRIP = 32
 _LOG_TWO_PI = log(2.0 * pi)
-_SMALLEST, _LARGEST = 1e-290, 1e290
 
 
 @njit(error_model="numpy")
@@ -60,139 +53,152 @@ def skew_constants(nu: float, skew: float) -> tuple[float, float, float, float, 
     return a, b, a_nu, by_skew, -a * a_nu / b, (3.0 * skew - a * by_skew) / b
 
 
-@njit(error_model="numpy", fastmath=FAST)
-def log_sum(factor: NDArray[np.float64]) -> float:
-    """Sum the logarithms of positive numbers, one by one."""
-    out = 0.0
-    for t in range(len(factor)):
-        out += np.log(factor[t])
-    return out
-
-
-@njit(error_model="numpy", fastmath=FAST)
-def normal_terms(
-    e: NDArray[np.float64], h: NDArray[np.float64], slope: NDArray[np.float64]
-) -> float:
-    """Return the log-likelihood; write its derivative by each e, at a given h, into `slope`."""
-    squares, logs = 0.0, 0.0
-    for first in range(0, len(e), _STRIP):
-        e_, h_ = e[first : first + _STRIP], h[first : first + _STRIP]
-        slope_ = slope[first : first + _STRIP]
-        product = 1.0
-        for t in range(len(e_)):
-            product *= h_[t]
-            pull = -e_[t] / h_[t]
-            slope_[t] = pull
-            squares -= e_[t] * pull
-        logs += log(product) if _SMALLEST < product < _LARGEST else log_sum(h_)
-    return -0.5 * (len(e) * _LOG_TWO_PI + logs + squares)
-
-
-@njit(error_model="numpy", fastmath=FAST)
-def student_terms(
+@njit(error_model="numpy")
+def _central_slopes(
     e: NDArray[np.float64],
     h: NDArray[np.float64],
+    weights: tuple[float, float],
     slope: NDArray[np.float64],
+    by_h: NDArray[np.float64],
+) -> None:
+    """Write the derivatives of a law without skew, ``-pull e / (h + spread e²)`` that by e.
+
+    `weights` are (spread, pull).
+    """
+    spread, pull = weights
+    for t in range(len(e)):
+        wide = h[t] + spread * e[t] * e[t]
+        inverse = 1.0 / (h[t] * wide)  # one division for two
+        slope[t] = -pull * e[t] * (h[t] * inverse)
+        by_h[t] = -0.5 * (1.0 + e[t] * slope[t]) * (wide * inverse)
+
+
+@njit(error_model="numpy")
+def normal_terms(n: int, scratch: Scratch, gradient: NDArray[np.float64]) -> float:
+    """Return the log-likelihood and write its derivatives, as :func:`law_terms`."""
+    rows, lanes = scratch.rows, scratch.lanes
+    e, h, slope = rows[0, :n], rows[1, :n], rows[3, :n]
+    _central_slopes(e, h, (0.0, 1.0), slope, rows[2, :n])
+    plain, weighted = slope_sums(e, slope, lanes)
+    gradient[0] = -plain
+    return -0.5 * (n * _LOG_TWO_PI + log_sum(e, h, 0.0, lanes) - weighted)
+
+
+@njit(error_model="numpy")
+def student_terms(
+    n: int,
+    scratch: Scratch,
     nu: float,
     gradient: NDArray[np.float64],
 ) -> float:
-    """Do the same for the t law; write the derivative by nu into ``gradient[5]``."""
+    """Do the same for the t law."""
+    rows, lanes = scratch.rows, scratch.lanes
+    e, h, slope = rows[0, :n], rows[1, :n], rows[3, :n]
     constant, constant_slope = student_constant(nu)
     spread = 1.0 / (nu - 2.0)
-    pulls, logs, log_ratios = 0.0, 0.0, 0.0
-    for first in range(0, len(e), _STRIP):
-        e_, h_ = e[first : first + _STRIP], h[first : first + _STRIP]
-        slope_ = slope[first : first + _STRIP]
-        product, widened = 1.0, 1.0
-        for t in range(len(e_)):
-            square = spread * e_[t] * e_[t]
-            wide = h_[t] + square
-            product *= h_[t]
-            widened *= wide
-            slope_[t] = -(nu + 1.0) * spread * e_[t] / wide
-            pulls += square / wide
-        if _SMALLEST < product < _LARGEST and _SMALLEST < widened < _LARGEST:
-            log_product = log(product)
-            log_ratios += log(widened) - log_product
-        else:
-            log_product = log_sum(h_)
-            log_ratios += log_sum(h_ + spread * e_ * e_) - log_product
-        logs += log_product
-    gradient[5] = len(e) * constant_slope - 0.5 * log_ratios + 0.5 * (nu + 1.0) * spread * pulls
-    return len(e) * constant - 0.5 * logs - 0.5 * (nu + 1.0) * log_ratios
+    _central_slopes(e, h, (spread, (nu + 1.0) * spread), slope, rows[2, :n])
+    plain, weighted = slope_sums(e, slope, lanes)
+    logs = log_sum(e, h, 0.0, lanes)
+    log_ratios = log_sum(e, h, spread, lanes) - logs
+    gradient[0] = -plain
+    gradient[5] = n * constant_slope - 0.5 * (log_ratios + spread * weighted)
+    return n * constant - 0.5 * logs - 0.5 * (nu + 1.0) * log_ratios
 
 
-@njit(error_model="numpy", fastmath=FAST)
-def skewed_terms(
+@njit(error_model="numpy")
+def _skewed_widths(
+    e: NDArray[np.float64],
+    h: NDArray[np.float64],
+    curve: tuple[float, float, float, float, float],
+    deviation: NDArray[np.float64],
+    wide: NDArray[np.float64],
+) -> None:
+    """Write deviations, and what stands in the skewed law's logarithm, times the variance."""
+    a, b, left, right, spread = curve
+    for t in range(len(e)):
+        root = np.sqrt(h[t])
+        lean = b * e[t] + a * root
+        w = lean * (left if lean < 0.0 else right)
+        deviation[t] = root
+        wide[t] = h[t] + spread * w * w
+
+
+@njit(error_model="numpy")
+def _skewed_slopes(
+    e: NDArray[np.float64],
+    deviation: NDArray[np.float64],
+    wide: NDArray[np.float64],
+    curve: tuple[float, float, float, float, float],
+    pull: float,
+    slope: NDArray[np.float64],
+) -> None:
+    """Write the skewed law's derivatives by e."""
+    a, b, left, right, _ = curve
+    down, up = -pull * b * left * left, -pull * b * right * right
+    for t in range(len(e)):
+        lean = b * e[t] + a * deviation[t]
+        slope[t] = lean * (down if lean < 0.0 else up) / wide[t]
+
+
+@njit(error_model="numpy")
+def _by_variance(
     e: NDArray[np.float64],
     h: NDArray[np.float64],
     slope: NDArray[np.float64],
+    by_h: NDArray[np.float64],
+) -> None:
+    for t in range(len(e)):
+        by_h[t] = -0.5 * (1.0 + e[t] * slope[t]) / h[t]  # of any law with a scale
+
+
+@njit(error_model="numpy")
+def skewed_terms(
+    n: int,
+    scratch: Scratch,
     shape: tuple[float, float],
     gradient: NDArray[np.float64],
 ) -> float:
-    """Do the same for the skewed t law; write the derivatives by its shape to the end."""
+    """Do the same for the skewed t law."""
     nu, skew = shape
+    rows, lanes = scratch.rows, scratch.lanes
+    e, h, slope = rows[0, :n], rows[1, :n], rows[3, :n]
+    deviation, wide = rows[4, :n], rows[5, :n]
     constant, constant_slope = student_constant(nu)
     a, b, a_nu, a_skew, b_nu, b_skew = skew_constants(nu, skew)
-    left, right = 1.0 / (1.0 - skew), 1.0 / (1.0 + skew)
-    logs, log_ratios = 0.0, 0.0
-    squares, per_side, per_side_z, by_side = 0.0, 0.0, 0.0, 0.0
-    for first in range(0, len(e), _STRIP):
-        e_, h_ = e[first : first + _STRIP], h[first : first + _STRIP]
-        slope_ = slope[first : first + _STRIP]
-        product, widened = 1.0, 1.0
-        for t in range(len(e_)):
-            root = 1.0 / np.sqrt(h_[t])
-            z = e_[t] * root
-            y = b * z + a
-            side = left if y < 0.0 else right
-            w = y * side
-            wide = nu - 2.0 + w * w
-            product *= h_[t]
-            widened *= wide
-            pull = -(nu + 1.0) * w / wide
-            slope_[t] = pull * b * side * root
-            squares += w * w / wide
-            per_side += pull * side
-            per_side_z += pull * side * z
-            by_side += pull * w * (-side if y < 0.0 else side)
-        if _SMALLEST < product < _LARGEST and _SMALLEST < widened < _LARGEST:
-            logs += log(product)
-            log_ratios += log(widened)
-        else:
-            logs += log_sum(h_)
-            for t in range(len(e_)):
-                y = b * e_[t] / np.sqrt(h_[t]) + a
-                w = y * left if y < 0.0 else y * right
-                log_ratios += log(nu - 2.0 + w * w)
-        log_ratios -= len(e_) * log(nu - 2.0)
-    n = len(e)
-    gradient[5] = (
-        n * (constant_slope + b_nu / b)
-        - 0.5 * log_ratios
-        + 0.5 * (nu + 1.0) / (nu - 2.0) * squares
-        + b_nu * per_side_z
-        + a_nu * per_side
-    )
-    gradient[6] = n * b_skew / b + b_skew * per_side_z + a_skew * per_side - by_side
+    left, right, spread = 1.0 / (1.0 - skew), 1.0 / (1.0 + skew), 1.0 / (nu - 2.0)
+    curve = (a, b, left, right, spread)
+    _skewed_widths(e, h, curve, deviation, wide)
+    _skewed_slopes(e, deviation, wide, curve, (nu + 1.0) * spread, slope)
+    _by_variance(e, h, slope, rows[2, :n])
+    plain, weighted = slope_sums(e, slope, lanes)
+    scaled, falls = skewed_sums(e, deviation, slope, (a, b), lanes)
+    logs = log_sum(e, h, 0.0, lanes)
+    log_ratios = log_sum(e, wide, 0.0, lanes) - logs
+    both = b * weighted + a * scaled
+    gradient[0] = -plain
+    gradient[5] = n * (constant_slope + b_nu / b) - 0.5 * log_ratios
+    gradient[5] += (b_nu * weighted + a_nu * scaled - 0.5 * spread * both) / b
+    gradient[6] = n * b_skew / b + (b_skew * weighted + a_skew * scaled) / b
+    gradient[6] -= (right * (both - falls) - left * falls) / b
     return n * (constant + log(b)) - 0.5 * logs - 0.5 * (nu + 1.0) * log_ratios
 
 
 @njit(error_model="numpy")
 def law_terms(
     law: int,
-    e: NDArray[np.float64],
-    h: NDArray[np.float64],
-    slope: NDArray[np.float64],
+    n: int,
+    scratch: Scratch,
     theta: NDArray[np.float64],
     gradient: NDArray[np.float64],
 ) -> float:
-    """Return the log-likelihood under a law; its derivative by each e at a given h in `slope`.
+    """Return the log-likelihood under a law, and write its derivatives.
 
-    The derivative by ``ln h`` needs no array of its own: it is ``-(1 + e slope) / 2``.
+    Those by each variance go to row 2 and those by each residual, at a given variance, to row 3;
+    minus the sum of the latter goes to ``gradient[0]``, those by the shape to its end. NaN if a
+    variance is not positive.
     """
     if law == NORMAL:
-        return normal_terms(e, h, slope)
+        return normal_terms(n, scratch, gradient)
     if law == STUDENT:
-        return student_terms(e, h, slope, theta[5], gradient)
-    return skewed_terms(e, h, slope, (theta[5], theta[6]), gradient)
+        return student_terms(n, scratch, theta[5], gradient)
+    return skewed_terms(n, scratch, (theta[5], theta[6]), gradient)

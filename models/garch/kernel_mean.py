@@ -59,6 +59,8 @@ def _pin(
         series.log_return - nearest,
         series.volatility,
         series.law,
+        series.mean - nearest,
+        series.variance,
         series.start,
         False,
         series.limits,

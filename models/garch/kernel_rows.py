@@ -97,8 +97,11 @@ def prepare(
             high = max(smooth * _WIDEST, 1.0 + largest)
             limits[1, t] = log(min(high, 1e7 * (1.0 + largest)))
             smooth = _DECAY * smooth + (1.0 - _DECAY) * (y[t] - mean) ** 2
+    own_mean, deviation = scale_of(y, True)
+    variance = deviation * deviation
     start = backcast if plan.exponential else np.nan
-    return Series(y, plan.volatility, plan.law, start, plan.free_mean, limits), scale
+    series = Series(y, plan.volatility, plan.law, own_mean, variance, start, plan.free_mean, limits)
+    return series, scale
 
 
 @njit(error_model="numpy")
@@ -147,7 +150,7 @@ def next_variance(series: Series, theta: NDArray[np.float64], room: Room) -> flo
     if not isfinite(likelihood_pass(series, theta, theta[0], room.work, room.by_theta)):
         return np.nan
     last = len(series.log_return) - 1
-    e, h = room.work[0, last], room.work[1, last]
+    e, h = room.work.rows[0, last], room.work.rows[1, last]
     if series.volatility != EGARCH:
         news = theta[2] + (theta[3] if e < 0.0 else 0.0)
         return float(theta[1] + news * e * e + theta[4] * h)
@@ -187,7 +190,7 @@ def fit_rows(
     for i in range(len(rows)):
         longest = max(longest, rows[i, 1])
     limits = np.empty((2, longest if plan.volatility == EGARCH else 0))
-    empty = Series(np.empty(0), plan.volatility, plan.law, 1.0, plan.free_mean, limits)
+    empty = Series(np.empty(0), plan.volatility, plan.law, 0.0, 1.0, 1.0, plan.free_mean, limits)
     n = n_free(empty)
     room = make_room(longest, n)
     x, inverse = np.empty(n), np.full((n, n), np.nan)

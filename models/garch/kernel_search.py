@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .kernel_passes import EGARCH, Series, likelihood_pass
+from .kernel_sums import Scratch, make_scratch
 from .kernel_transform import to_theta
 
 LEVEL = 1e-6
@@ -33,7 +34,7 @@ class Room(NamedTuple):
 
     Attributes
     ----------
-    work : ndarray, shape (5, n)
+    work : Scratch
         For the passes.
     theta, by_theta : ndarray, shape (7,)
         Parameters of the last evaluation and the gradient by them.
@@ -43,7 +44,7 @@ class Room(NamedTuple):
         Passes over the data so far.
     """
 
-    work: NDArray[np.float64]
+    work: Scratch
     theta: NDArray[np.float64]
     by_theta: NDArray[np.float64]
     jacobian: NDArray[np.float64]
@@ -54,7 +55,7 @@ class Room(NamedTuple):
 def make_room(n_periods: int, n_coordinates: int) -> Room:
     """Allocate the scratch of one search."""
     return Room(
-        np.empty((5, n_periods)),
+        make_scratch(n_periods),
         np.zeros(7),
         np.zeros(7),
         np.zeros((7, n_coordinates)),
@@ -86,10 +87,10 @@ def inverse_curvature(
     series: Series,
     room: Room,
     out: NDArray[np.float64],
-) -> None:
+) -> bool:
     """Write the inverse of the second derivatives at `x`, from differences of the gradient.
 
-    What is not positive definite is made so by adding to the diagonal.
+    What is not positive definite is made so by adding to the diagonal; False if it had to be.
     """
     n = len(x)
     curvature = np.empty((n, n))
@@ -112,6 +113,7 @@ def inverse_curvature(
     ridge = 0.0
     while not invert(curvature, ridge, out):
         ridge = max(10.0 * ridge, 1e-3 * scale)
+    return ridge == 0.0
 
 
 @njit(error_model="numpy")
@@ -246,7 +248,7 @@ def _line_search(
 
 
 @njit(error_model="numpy")
-def _aim(
+def aim(
     inverse: NDArray[np.float64], gradient: NDArray[np.float64], direction: NDArray[np.float64]
 ) -> float:
     """Write the step to the bottom of the quadratic, cut in length; return what it would gain."""
@@ -297,7 +299,7 @@ def search(
     if fresh:
         inverse_curvature(x, gradient, series, room, inverse)
     for _ in range(MAX_ITERATIONS):
-        gain = _aim(inverse, gradient, direction)
+        gain = aim(inverse, gradient, direction)
         if 0.0 <= gain < enough or room.passes[0] > last_pass:
             break
         copy_into(last, gradient)
