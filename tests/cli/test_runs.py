@@ -222,7 +222,7 @@ def test_a_stopped_run_is_marked_and_the_next_one_works(
     uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     _wait_for_run(tmp_path / "out", process)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=240)
     assert b"Traceback" not in error
     assert process.returncode == (-number if number is signal.SIGKILL else 130)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
@@ -237,7 +237,7 @@ def test_a_stopped_run_is_marked_and_the_next_one_works(
 
 def _wait_for_run(out: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until the run is open: it makes the output folder right after."""
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + 240.0
     while not out.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
