@@ -12,24 +12,15 @@ from .feature import Feature
 from .measures import Measures
 from .moving import Values
 from .season import season_ahead
+from .variance import floored_log_range
 
 _UNIT = "log of a ratio to the instrument's expanding mean, season taken out"
 _HOUR = 1.0 / 24.0
 
-_FLOOR = 0.02  # of the trailing quarter's mean: the range of a period without a move says little
-
-
-def _log_range(m: Measures) -> Values:
-    """Log of the realised range; of the variance where there are no bars with ranges."""
-    known = m.field("realized_range")
-    variance = np.where(np.isfinite(known), known, m.variance)
-    floored = np.maximum(variance, _FLOOR * m.mean(variance, days=90, min_periods=1))
-    return np.log(np.where(floored > 0.0, floored, np.nan))
-
 
 def _adjusted(m: Measures) -> Values:
     """Log range less the season of its own slot, as that was known before the period."""
-    log_range = m.once(_log_range)
+    log_range = m.once(floored_log_range)
     return np.asarray(log_range - m.lag(season_ahead(m, log_range, days=0.0)))
 
 

@@ -57,10 +57,22 @@ def best_variance(m: MarketView) -> Values:
 
 def floored_log_variance(m: MarketView) -> Values:
     """Log of the variance, floored at a fraction of its mean over ninety days."""
-    floor = LOG_FLOOR * m.mean(m.variance, days=90, min_periods=1)
-    floored = np.maximum(m.variance, floor)
+    return _floored_log(m, m.variance)
+
+
+def floored_log_range(m: MarketView) -> Values:
+    """Log of the realised range, floored likewise; of the variance where bars show no ranges.
+
+    The noise of a realised range is a fraction of that of squared returns of the same bars.
+    """
+    known = m.field("realized_range")
+    return _floored_log(m, np.where(np.isfinite(known), known, m.variance))
+
+
+def _floored_log(m: MarketView, variance: Values) -> Values:
+    floored = np.maximum(variance, LOG_FLOOR * m.mean(variance, days=90, min_periods=1))
     # A market that has never moved has no log variance yet.
-    return np.log(np.where(floored > 0.0, floored, np.nan))
+    return np.asarray(np.log(np.where(floored > 0.0, floored, np.nan)))
 
 
 def log_variance_level(m: MarketView) -> Values:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from foremargin.errors import InputError
 from foremargin.features import CORE_FEATURES, Feature, Measures, build_features
@@ -116,6 +118,53 @@ def test_the_season_of_a_market_that_is_wild_on_sundays_peaks_on_saturday_night(
     # The slots of Monday to Friday of the exchange never hold a Sunday.
     index = build_features(panel, names=["season_next"]).column("season_next")[:, 1]
     np.testing.assert_allclose(index[np.isfinite(index)], 0.0, atol=1e-12)  # sums of rounded logs
+
+
+def hourly_with_season(season: NDArray[np.float64], make_panel: MakePanel) -> Panel:
+    """Thirty weeks of hours whose log variance is a season and noise of unit variance."""
+    base = make_panel(intraday=False, clustered=False)
+    n = 30 * 168
+    # 2024-01-01 was a Monday; hours are stamped with their end.
+    time = np.datetime64("2024-01-01T01", "ns") + np.arange(n) * np.timedelta64(1, "h")
+    noise = np.random.default_rng(3).standard_normal(n)
+    realized = 1e-4 * np.exp(np.tile(season, 30) + noise)
+    return Panel(
+        time=time,
+        period=pd.Timedelta("1h"),
+        instruments=base.instruments[:1],
+        close=np.full((n, 1), 100.0),
+        log_return=np.zeros((n, 1)),
+        missing=np.zeros((n, 1), dtype=np.int8),
+        periods_per_year=np.array([365.0 * 24.0]),
+        fields={"realized_variance": realized[:, None]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("every_hour_its_own", "least", "most"),
+    # The noise of a mean over 30 weeks has variance 1/30. Over 150 workdays and 60 weekend days it
+    # is 1/150 and 1/60, and the prior of 8 periods takes 5 % and 12 % of the season: 0.68 in all.
+    # Slots that differ as much as the noise are hardly to be shrunk.
+    [(False, 0.6, 0.75), (True, 0.9, 1.05)],
+    ids=["workdays alike", "every hour its own"],
+)
+def test_a_season_is_shrunk_to_that_of_the_kind_of_day_as_much_as_slots_are_noise(
+    make_panel: MakePanel, every_hour_its_own: bool, least: float, most: float
+) -> None:
+    rng = np.random.default_rng(1)
+    day, weekend = rng.standard_normal((2, 24))
+    season = np.concatenate([np.tile(day, 5), np.tile(weekend, 2)])
+    if every_hour_its_own:
+        season = rng.standard_normal(168)
+    season -= season.mean()
+    panel = hourly_with_season(season, make_panel)
+    known = build_features(panel, names=["season_next"]).column("season_next")[-169:-1, 0]
+    measures = Measures(panel=panel)
+    log_variance = measures.log_variance
+    deviation = (log_variance - measures.mean(log_variance, days=28))[:-168, 0]
+    by_slot = np.nanmean(deviation.reshape(-1, 168), axis=0)
+    error, error_by_slot = (np.sqrt(np.mean((x - season) ** 2)) for x in (known, by_slot))
+    assert least < error / error_by_slot < most
 
 
 def test_the_variance_a_week_ago_is_that_of_the_same_weekday_as_the_period_to_come(
