@@ -63,7 +63,7 @@ def explain(fitted: FittedRegimeNetwork, history: History, *, origins: slice) ->
     coefficient = np.stack([fit.coefficient for fit in fitted.skip.fits], axis=-1)  # (F, H)
     by_column = by_column + inputs.x[:, :, None] * coefficient
     intercept = np.array([fit.intercept + np.log(fit.correction) for fit in fitted.skip.fits])
-    offset = fitted.skip.offsets(instruments)[inputs.column]
+    offset = fitted.skip.offsets(instruments)[inputs.column] + inputs.late_offset
     linear = intercept + inputs.x @ coefficient
     parts: dict[str, tuple[Values, Values]] = {}
     unknown = np.full(len(inputs.x), np.nan)

@@ -7,7 +7,7 @@ to stop, so that the trunk has learnt without them; what it adds to the skip car
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from ...markets import Panel
 from ..forecast import TAIL_PROBABILITIES, Forecast
 from ..forecaster import FittedForecaster
 from ..garch import Distribution, FittedGarch, Garch, Volatility
+from ..offsets import late_offsets, unseen
 from ..pooled import usable_rows
 from .inputs import CHANNELS, Inputs, make_inputs, with_garch
 from .module import ModuleShape, RegimeModule
@@ -244,7 +245,19 @@ class FittedRegimeNetwork:
                 f"{self.spec.name} must forecast from the features it was fitted on, in the same "
                 f"order; of these {absent} are missing; build the history with the same features"
             )
-        return make_inputs(seen, self.scaler, length=self.shape.sequence_length, origins=origins)
+        asked = make_inputs(seen, self.scaler, length=self.shape.sequence_length, origins=origins)
+        return replace(asked, late_offset=self._late_offsets(seen, asked))
+
+    def _late_offsets(self, seen: History, asked: Inputs) -> Values:
+        """Offsets of instruments that the fit has not seen, from their own past since, (B, H)."""
+        new = unseen(seen, self.skip.log_offset)
+        if not new.any():
+            return asked.late_offset
+        past = make_inputs(seen, self.scaler, length=self.shape.sequence_length)
+        log_ratio = np.full((*past.rows.shape, len(seen.horizons)), np.nan)
+        log_ratio[past.rows] = self.predict(past, seen.panel.instruments).log_variance
+        log_ratio[:, ~new] = np.nan
+        return late_offsets(seen, log_ratio, origins=slice(None))[asked.rows]
 
     def predict(self, inputs: Inputs, instruments: tuple[str, ...]) -> "Prediction":
         """Evaluate the ensemble: mean of logs, of tails and of what makes the probabilities."""
@@ -255,7 +268,7 @@ class FittedRegimeNetwork:
             hidden = module.hidden(x, window)
             correction = _mean(module.correction(hidden))  # (B, 2, H)
             shapes = module.shapes(hidden)
-        offset = self.skip.offsets(instruments)[inputs.column]
+        offset = self.skip.offsets(instruments)[inputs.column] + inputs.late_offset
         log_cost = None
         if self.cost_skip is not None:
             cost_offset = self.cost_skip.offsets(instruments)[inputs.column]

@@ -59,6 +59,8 @@ class Inputs:
         Standardised; missing is zero, and sets a column that says so.
     windows : Windows
         What the convolution sees.
+    late_offset : ndarray, shape (B, H)
+        Offsets of instruments that a fit has not seen, from outcomes known at the origin: logs.
     """
 
     rows: NDArray[np.bool_]
@@ -66,6 +68,7 @@ class Inputs:
     level: Values
     x: Values
     windows: Windows
+    late_offset: Values
 
 
 def with_garch(history: History, garch: FittedForecaster, features: Sequence[str]) -> History:
@@ -102,6 +105,7 @@ def make_inputs(
         level=history.features.level[rows],
         x=scaler.transform(history.features.values[rows]),
         windows=_windows(history, rows, length),
+        late_offset=np.zeros((int(rows.sum()), len(history.horizons))),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import NotEnoughHistoryError
+from ..offsets import log_offsets
 from ..regressions.log_regression import TARGET_FLOOR, LogFit, fit_log_regression
 from ..regressions.qlike_training import train_qlike
 
@@ -19,8 +20,6 @@ Values = NDArray[np.float64]
 
 MIN_ROWS = 500
 """Fewest rows with a known outcome that a regression is fitted on."""
-
-_OFFSET_PRIOR = 100.0  # weight of "this instrument is like the others", rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +112,7 @@ def fit_skip(data: SkipData, *, penalty: float, qlike_prior: float) -> LinearSki
         fit = _mean_fit(parts)
         fits.append(fit)
         offsets.append(
-            _log_offsets(ratio / fit.predict(x), data.column[used], len(data.instruments))
+            log_offsets(ratio / fit.predict(x), data.column[used], len(data.instruments))
         )
     by_name = dict(zip(data.instruments, np.stack(offsets, axis=-1), strict=True))
     return LinearSkip(fits=tuple(fits), log_offset=by_name)
@@ -134,10 +133,3 @@ def _mean_fit(parts: list[LogFit]) -> LogFit:
         coefficient=np.mean([fit.coefficient for fit in parts], axis=0),
         correction=1.0,
     )
-
-
-def _log_offsets(error: Values, column: NDArray[np.intp], n_instruments: int) -> Values:
-    """Log of the mean multiplicative error of each instrument, shrunk to zero."""
-    count = np.bincount(column, minlength=n_instruments)
-    total = np.bincount(column, weights=error, minlength=n_instruments)
-    return np.asarray(np.log((total + _OFFSET_PRIOR) / (count + _OFFSET_PRIOR)))

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from ...errors import NotEnoughHistoryError
 from ...features import History, Standardiser, fit_standardiser
-from ...markets import Panel
 from ..forecast import Forecast, empty_variance
+from ..offsets import late_offsets, log_offsets, unseen
 from ..pooled import usable_rows
 from .log_regression import LogFit, fit_log_regression, log_target
 from .qlike_training import train_qlike
 
 MIN_ROWS = 500
 """Fewest pooled rows a pooled model is fitted on."""
-
-_OFFSET_PRIOR = 100.0  # weight of "this instrument is like the others", rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +69,8 @@ class PooledRegression:
     fits : tuple of LogFit
         One per horizon, on standardised inputs.
     log_offset : mapping of str to ndarray, shape (n_horizons,)
-        Log of the bias that the pooled regression has for one instrument, shrunk to zero. Logs
-        of squared returns and of realised variances stand differently to their means, so that
-        one correction cannot fit both. Unseen instruments have none.
+        Log of the bias that the pooled regression has for one instrument, shrunk to zero.
+        Instruments that were not seen have none.
     """
 
     scaler: Standardiser
@@ -119,6 +116,7 @@ class FittedPooledHar:
         panel = history.panel
         rows = usable_rows(history)[origins]
         offset = self.regression.offsets(panel.instruments)[np.nonzero(rows)[1]]  # (B, H)
+        offset = offset + self._late_offsets(history, origins)[rows]
         log_base = history.features.level[origins][rows][:, None] + offset
         log_ratio = self.regression.predict_log(history.features.values[origins][rows])
         variance = empty_variance(len(rows), panel.n_instruments, len(history.horizons))
@@ -130,6 +128,14 @@ class FittedPooledHar:
             horizons=history.horizons,
             variance=variance,
         )
+
+    def _late_offsets(self, history: History, origins: slice) -> NDArray[np.float64]:
+        """Offsets of instruments that the fit has not seen, from their own past since."""
+        past = usable_rows(history)[: origins.stop]
+        past = past & unseen(history, self.regression.log_offset)
+        log_ratio = np.full((*past.shape, len(history.horizons)), np.nan)
+        log_ratio[past] = self.regression.predict_log(history.features.values[: len(past)][past])
+        return late_offsets(history, log_ratio, origins=origins)
 
 
 def fit_pooled(
@@ -174,15 +180,7 @@ def fit_pooled(
             prior = qlike_prior * horizon * float(per_origin)
             fit = train_qlike(fit, x, y[used], ratio=ratio, prior=prior)
         fits.append(fit)
-        log_offset[:, k] = _log_offsets(ratio / fit.predict(x), np.nonzero(used)[1], panel)
+        column = np.nonzero(used)[1]
+        log_offset[:, k] = log_offsets(ratio / fit.predict(x), column, panel.n_instruments)
     by_name = dict(zip(panel.instruments, log_offset, strict=True))
     return PooledRegression(scaler=scaler, fits=tuple(fits), log_offset=by_name)
-
-
-def _log_offsets(
-    error: NDArray[np.float64], column: NDArray[np.intp], panel: Panel
-) -> NDArray[np.float64]:
-    """Log of each instrument's mean multiplicative error, shrunk to one, shape (n_instruments,)."""
-    count = np.bincount(column, minlength=panel.n_instruments)
-    total = np.bincount(column, weights=error, minlength=panel.n_instruments)
-    return np.asarray(np.log((total + _OFFSET_PRIOR) / (count + _OFFSET_PRIOR)))
