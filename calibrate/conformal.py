@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ShapeError
 from .empirical import adaptive_quantile
+from .pooling import PooledTail
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +44,7 @@ def adaptive_conformal_margin(
     window: int = 1_000,
     needed: int = 100,
     rate: float = 0.005,
+    pooled: PooledTail | None = None,
 ) -> ConformalMargin:
     r"""Compute the margin :math:`\sigma_t \hat q_t` that holds a breach rate.
 
@@ -66,6 +68,9 @@ def adaptive_conformal_margin(
         Fewest outcomes; NaN before.
     rate : float
         Step :math:`\gamma` of the tail probability aimed at; 0 switches the adaptation off.
+    pooled : PooledTail, optional
+        What other instruments have shown, n rows: the quantile is the mean of theirs and of the own
+        one, weighted by the number of own scores; theirs alone before there are enough of them.
 
     Raises
     ------
@@ -92,7 +97,19 @@ def adaptive_conformal_margin(
         raise InputError(
             f"sigma must be positive or NaN, found {np.sum(sigma <= 0.0)} values that are not"
         )
+    others = PooledTail.none(len(loss)) if pooled is None else pooled
+    if len(others.quantile) != len(loss):
+        raise ShapeError(
+            f"pooled must have a row for each of {len(loss)} losses, had {len(others.quantile)}"
+        )
     quantile, aimed = adaptive_quantile(
-        loss / sigma, tail_probability, horizon, window, needed, rate
+        loss / sigma,
+        others.quantile,
+        tail_probability,
+        horizon,
+        window,
+        needed,
+        rate,
+        others.weight,
     )
     return ConformalMargin(margin=quantile * sigma, aimed_tail_probability=aimed)

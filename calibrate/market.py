@@ -21,6 +21,8 @@ class SideSeries:
     ----------
     side : str
         ``long`` or ``short``.
+    rows : ndarray of int, shape (n,)
+        Panel rows of the origins.
     log_loss : ndarray, shape (n,)
         Loss over the horizon after each origin as a log return, positive if the side lost money.
         Element t is known at t + `horizon`; a policy must not read it before.
@@ -39,6 +41,7 @@ class SideSeries:
     """
 
     side: str
+    rows: NDArray[np.intp]
     log_loss: NDArray[np.float64]
     horizon: int
     tail_probability: float
@@ -101,6 +104,10 @@ class MarginMarket:
         """Shape of a margin array: periods, instruments, sides."""
         return (self.history.panel.n_periods, self.history.panel.n_instruments, len(SIDES))
 
+    def known_at(self) -> NDArray[np.intp]:
+        """Panel row at whose close each loss is known, shape (n_periods, n_instruments)."""
+        return self.history.targets.known_at[:, :, self.history.targets.at(self.horizon)]
+
     def log_loss(self) -> NDArray[np.float64]:
         """Loss over the horizon after each origin, log return, shape of a margin array."""
         k = self.history.targets.at(self.horizon)
@@ -125,6 +132,7 @@ class MarginMarket:
             for s, side in enumerate(SIDES):
                 series = SideSeries(
                     side=side,
+                    rows=rows,
                     log_loss=log_loss[rows, i, s],
                     horizon=self.horizon,
                     tail_probability=self.tail_probability,

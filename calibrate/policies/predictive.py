@@ -1,7 +1,9 @@
 """Fourth generation: margins from a forecast, calibrated on its own errors.
 
-The forecast sets the volatility, adaptive conformal inference sets the multiple that holds the
-breach rate, and how far the margin follows the forecast is learned: the scale is
+The forecast sets the volatility. The multiple that holds the breach rate is the tail of past losses
+over it, the instrument's own and that of all instruments and both sides (:mod:`..pooling`), read at
+a level that adaptive conformal inference moves. How far the margin follows the forecast is learned:
+the scale is
 
     sigma_forecast ** r * sigma_usual ** (1 - r)
 
@@ -13,6 +15,7 @@ Tail outcomes are few, so that it leaves three quarters only for an exponent tha
 better.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 
 from ..conformal import adaptive_conformal_margin
 from ..market import MarginMarket, SideSeries
+from ..pooling import PooledTail, pooled_tail
 from ..schedule import Generation
 
 RESPONSIVENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -31,7 +35,9 @@ _START = 0.75  # exponent before there is enough evidence
 _EVIDENCE_SESSIONS = 250  # trading days of one instrument's outcomes before evidence counts
 _CHOOSE_DAYS = 28  # days of panel rows between two choices
 _USUAL_SESSIONS = 500
-_WINDOW_SESSIONS = 1_000
+_WINDOW_SESSIONS = 1_000  # of own scores, and of panel rows whose scores are pooled
+_POOL_DAYS = 7  # days of panel rows between two readings of the pooled tail
+_POOL_SESSIONS = 500  # trading days of own scores that the pooled tail counts as
 _NEEDED = 250
 _ACI_RATE = 0.001  # a breach of a 1 % margin lowers its level by a tenth
 _RELUCTANCE = 0.01  # how much better an exponent 0.25 away must have been, relative
@@ -65,8 +71,7 @@ class Predictive:
 
     def margin(self, market: MarginMarket) -> NDArray[np.float64]:
         """Compute the margin of every exponent, then follow the best of the past."""
-        rules = [partial(self._rate, responsiveness=r) for r in self.exponents]
-        candidates = np.stack([market.each_side(rule) for rule in rules])
+        candidates = np.stack([self._candidate(market, r) for r in self.exponents])
         distance = np.abs(np.array(self.exponents) - _START)
         chosen = choose_candidate(
             candidates,
@@ -77,22 +82,44 @@ class Predictive:
         margin: NDArray[np.float64] = candidates[chosen, np.arange(len(chosen))]
         return margin
 
-    def _rate(self, series: SideSeries, *, responsiveness: float) -> NDArray[np.float64]:
-        sigma = series.sigma(self.model)
-        log_sigma = pd.Series(np.log(sigma))
-        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
-        scale = np.exp(responsiveness * log_sigma + (1.0 - responsiveness) * usual)
-        window = _WINDOW_SESSIONS * series.session
-        calibrated = adaptive_conformal_margin(
-            series.log_loss,
-            np.asarray(scale),
-            tail_probability=series.tail_probability,
-            horizon=series.horizon,
-            window=window,
-            needed=min(_NEEDED, window),
-            rate=_ACI_RATE,
+    def _candidate(self, market: MarginMarket, responsiveness: float) -> NDArray[np.float64]:
+        scale = partial(self._scale, responsiveness=responsiveness)
+        panel = market.history.panel
+        session = int(panel.periods_per_session.max())
+        pooled = pooled_tail(
+            market.log_loss() / market.each_side(scale),
+            market.known_at(),
+            tail_probability=market.tail_probability,
+            window=_WINDOW_SESSIONS * session,
+            step=max(1, round(_POOL_DAYS * panel.periods_per_day)),
+            weight=float(_POOL_SESSIONS * session),
         )
-        return series.rate(np.where(calibrated.margin > 0.0, calibrated.margin, np.nan))
+        return market.each_side(partial(_rate, scale=scale, pooled=pooled))
+
+    def _scale(self, series: SideSeries, *, responsiveness: float) -> NDArray[np.float64]:
+        log_sigma = pd.Series(np.log(series.sigma(self.model)))
+        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
+        return np.asarray(np.exp(responsiveness * log_sigma + (1.0 - responsiveness) * usual))
+
+
+def _rate(
+    series: SideSeries,
+    *,
+    scale: Callable[[SideSeries], NDArray[np.float64]],
+    pooled: PooledTail,
+) -> NDArray[np.float64]:
+    window = _WINDOW_SESSIONS * series.session
+    calibrated = adaptive_conformal_margin(
+        series.log_loss,
+        scale(series),
+        tail_probability=series.tail_probability,
+        horizon=series.horizon,
+        window=window,
+        needed=min(_NEEDED, window),
+        rate=_ACI_RATE / series.horizon,  # outcomes overlap: one move is seen `horizon` times
+        pooled=pooled.at(series.rows),
+    )
+    return series.rate(np.where(calibrated.margin > 0.0, calibrated.margin, np.nan))
 
 
 def choose_candidate(
@@ -120,7 +147,7 @@ def choose_candidate(
         days on both sides.
     """
     panel = market.history.panel
-    known_at = market.history.targets.known_at[:, :, market.history.targets.at(market.horizon)]
+    known_at = market.known_at()
     loss = market.loss()
     score = candidates + np.maximum(loss - candidates, 0.0) / market.tail_probability
     usable = np.isfinite(score).all(axis=0) & (known_at < panel.n_periods)[..., None]

@@ -96,7 +96,8 @@ def test_the_next_of_exchangeable_scores_exceeds_the_quantile_as_often_as_promis
 def test_an_adaptive_quantile_that_does_not_adapt_is_the_rolling_one() -> None:
     score = np.random.default_rng(9).standard_t(4, size=600)
     score[::13] = np.nan
-    quantile, level = adaptive_quantile(score, 0.05, 3, 200, 50, 0.0)
+    alone = np.empty((len(score), 0))
+    quantile, level = adaptive_quantile(score, alone, 0.05, 3, 200, 50, 0.0, 0.0)
     wanted = rolling_tails(score, np.array([0.05]), 3, 200, 50)[0][:, 0]
     np.testing.assert_array_equal(quantile, wanted)
     assert set(level[np.isfinite(level)]) == {0.05}

@@ -28,6 +28,7 @@ def schedule() -> MarginSchedule:
 def side_series(side: str, log_loss: list[float]) -> SideSeries:
     return SideSeries(
         side=side,
+        rows=np.arange(len(log_loss)),
         log_loss=np.array(log_loss),
         horizon=1,
         tail_probability=0.01,
