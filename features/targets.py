@@ -67,6 +67,9 @@ class Targets:
         1.0 if the last `horizon` periods up to the origin were above the thresholds of `stress`
         and `liquidity_stress`, else 0.0; known at the origin. Stress that begins, an *onset*,
         is `stress` where `stress_now` is 0.
+    regime_now : ndarray
+        The regime of the last `horizon` periods up to the origin, by the same thresholds as
+        `regime`; known at the origin.
     known_at : ndarray of int
         Panel row at whose close the outcome is complete; n_periods where it never is.
     """
@@ -85,6 +88,7 @@ class Targets:
     illiquidity_threshold: NDArray[np.float64]
     stress_now: NDArray[np.float64]
     liquidity_stress_now: NDArray[np.float64]
+    regime_now: NDArray[np.float64]
     known_at: NDArray[np.intp]
 
     def __post_init__(self) -> None:
@@ -120,7 +124,7 @@ _OUTCOMES = (
     *("illiquidity", "liquidity_stress", "liquidity_cost"),
 )
 _AT_ORIGIN = (
-    *("stress_threshold", "elevated_threshold", "stress_now"),
+    *("stress_threshold", "elevated_threshold", "stress_now", "regime_now"),
     *("illiquidity_threshold", "liquidity_cost_level", "liquidity_stress_now"),
 )
 
@@ -167,6 +171,7 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
             out["elevated_threshold"][cell] = elevated
             is_elevated = _exceeds(_ahead(trailing, horizon), elevated)
             out["regime"][cell] = is_elevated + out["stress"][cell]
+            out["regime_now"][cell] = _exceeds(trailing, elevated) + out["stress_now"][cell]
             out["liquidity_cost"][cell] = _ahead(trailing_mean(cost, horizon), horizon)
             trailing, threshold = _trailing_illiquidity(own, illiquidity, horizon)
             out["illiquidity"][cell] = _ahead(trailing, horizon)
