@@ -57,7 +57,10 @@ _OUTCOMES: dict[Family, str] = {
     Family.REGIME: "regime",
     Family.LIQUIDITY_COST: "realized_liquidity_cost",
 }
-_AT_ORIGIN = ("stress_now", "liquidity_stress_now", "regime_now", "liquidity_cost_level")
+_AT_ORIGIN = (
+    *("stress_now", "liquidity_stress_now", "regime_now"),
+    *("liquidity_cost_level", "liquidity_cost_now"),
+)
 _RATIOS = (Family.VARIANCE, Family.LIQUIDITY_COST)  # QLIKE of an outcome of zero does not exist
 _POSITIVE = (Family.TAILS, Family.LIQUIDITY_COST)  # a loss asks for a forecast above zero
 

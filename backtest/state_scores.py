@@ -22,6 +22,13 @@ from .side_by_side import SideBySide
 
 Values = NDArray[np.float64]
 
+COST_REFERENCES = ("level", "now")
+"""What the liquidity cost is measured against, both known at the origin.
+
+``level``: the usual cost, a geometric mean of ninety days. ``now``: the mean of the last `horizon`
+periods.
+"""
+
 
 def regime_scores(rows: SideBySide) -> Scores:
     """Return how good the probabilities of the regimes are, with their comparisons.
@@ -63,30 +70,30 @@ def ranked_probability_per_row(rows: SideBySide) -> Values:
 def liquidity_cost_scores(rows: SideBySide) -> Scores:
     """Return how good the forecasts of the liquidity cost are, with their comparisons.
 
-    Errors are ratios. Both losses are also given over those of the instrument's usual cost, its
-    level over the last ninety days, on the rows on which that is known.
+    Errors are ratios. Both losses are also given over those of :data:`COST_REFERENCES`.
     """
     cost, realized = rows.forecast["liquidity_cost"], rows.outcome["realized_liquidity_cost"]
     outcomes = np.broadcast_to(realized, cost.shape)
     qlike, log_error = qlike_loss(outcomes, cost), absolute_log_error(outcomes, cost)
-    level = rows.outcome["liquidity_cost_level"]
-    seen = np.isfinite(level) & (level > 0.0)
-    of_level = {}
-    for name, loss in (("qlike", qlike_loss), ("log_error", absolute_log_error)):
-        of_level[name] = np.full(len(level), np.nan)
-        of_level[name][seen] = loss(realized[seen], level[seen])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(seen, realized / level, np.nan)[None]
     scores = {
         "qlike_loss": mean_of_rows(qlike),
-        "log_error": mean_of_rows(log_error),
+        "absolute_log_error": mean_of_rows(log_error),
         "bias": mean_of_rows(realized / cost),
-        "qlike_ratio": _over(qlike, of_level["qlike"], seen),
-        "log_error_ratio": _over(log_error, of_level["log_error"], seen),
-        "level_bias": np.repeat(mean_of_rows(ratio[:, seen]), len(cost)),
         **compare_models(rows, qlike),
-        **compare_with(rows, qlike, of_level["qlike"], name="level"),
     }
+    for name in COST_REFERENCES:
+        known = rows.outcome[f"liquidity_cost_{name}"]
+        seen = known > 0.0
+        theirs = {"qlike": np.full(len(known), np.nan), "log_error": np.full(len(known), np.nan)}
+        theirs["qlike"][seen] = qlike_loss(realized[seen], known[seen])
+        theirs["log_error"][seen] = absolute_log_error(realized[seen], known[seen])
+        bias = mean_of_rows((realized[seen] / known[seen])[None])
+        scores |= {
+            f"{name}_qlike_ratio": _over(qlike, theirs["qlike"], seen),
+            f"{name}_log_error_ratio": _over(log_error, theirs["log_error"], seen),
+            f"{name}_bias": np.repeat(bias, len(cost)),
+            **compare_with(rows, qlike, theirs["qlike"], name=name),
+        }
     return {f"liquidity_cost_{name}": values for name, values in scores.items()}
 
 

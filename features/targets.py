@@ -70,6 +70,8 @@ class Targets:
     regime_now : ndarray
         The regime of the last `horizon` periods up to the origin, by the same thresholds as
         `regime`; known at the origin.
+    liquidity_cost_now : ndarray
+        Mean relative cost of the last `horizon` periods up to the origin, a fraction of notional.
     known_at : ndarray of int
         Panel row at whose close the outcome is complete; n_periods where it never is.
     """
@@ -89,6 +91,7 @@ class Targets:
     stress_now: NDArray[np.float64]
     liquidity_stress_now: NDArray[np.float64]
     regime_now: NDArray[np.float64]
+    liquidity_cost_now: NDArray[np.float64]
     known_at: NDArray[np.intp]
 
     def __post_init__(self) -> None:
@@ -125,7 +128,8 @@ _OUTCOMES = (
 )
 _AT_ORIGIN = (
     *("stress_threshold", "elevated_threshold", "stress_now", "regime_now"),
-    *("illiquidity_threshold", "liquidity_cost_level", "liquidity_stress_now"),
+    *("illiquidity_threshold", "liquidity_stress_now"),
+    *("liquidity_cost_level", "liquidity_cost_now"),
 )
 
 
@@ -172,7 +176,8 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
             is_elevated = _exceeds(_ahead(trailing, horizon), elevated)
             out["regime"][cell] = is_elevated + out["stress"][cell]
             out["regime_now"][cell] = _exceeds(trailing, elevated) + out["stress_now"][cell]
-            out["liquidity_cost"][cell] = _ahead(trailing_mean(cost, horizon), horizon)
+            out["liquidity_cost_now"][cell] = trailing_mean(cost, horizon)
+            out["liquidity_cost"][cell] = _ahead(out["liquidity_cost_now"][cell], horizon)
             trailing, threshold = _trailing_illiquidity(own, illiquidity, horizon)
             out["illiquidity"][cell] = _ahead(trailing, horizon)
             out["illiquidity_threshold"][cell] = threshold

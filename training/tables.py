@@ -36,6 +36,7 @@ FORECAST_COLUMNS = [
     "liquidity_cost",
     "realized_liquidity_cost",
     "liquidity_cost_level",
+    "liquidity_cost_now",
 ]
 """Columns of ``forecasts.parquet``, in order."""
 
@@ -106,6 +107,7 @@ def _outcomes(history: History, *, from_row: int) -> pd.DataFrame:
             "regime_now": targets.regime_now[from_row:].ravel(),
             "realized_liquidity_cost": targets.liquidity_cost[from_row:].ravel(),
             "liquidity_cost_level": targets.liquidity_cost_level[from_row:].ravel(),
+            "liquidity_cost_now": targets.liquidity_cost_now[from_row:].ravel(),
         },
         index=index,
     ).reset_index()
