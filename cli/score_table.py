@@ -62,16 +62,7 @@ def print_scores(
         groups = [(one, scores[scores.horizon == horizon]) for one, scores in grouped]
         console.print(_title(here, int(horizon)), style="bold")
         console.print(_drawn(score_table(here, ACCURACY_COLUMNS), _SHORT))
-        for name, columns in (("stress", STRESS_COLUMNS), ("liquidity stress", LIQUIDITY_COLUMNS)):
-            if here[columns[0].key].notna().any():
-                console.print(f"Probability of {name}{_rates(here, columns)}")
-                short = {column.key: column.short for column in columns}
-                console.print(_drawn(score_table(here, columns), short))
-        for heading, columns in STATE_TABLES:
-            if here[columns[0].key].notna().any():
-                console.print(f"{heading}{_state_rates(here, columns)}")
-                short = {column.key: column.short for column in columns}
-                console.print(_drawn(score_table(here, columns), short))
+        _print_families(here, console)
         where = where_table(here, groups)
         if where.rows:
             console.print(f"Where {here.model.iloc[0]} wins, and who else does")
@@ -85,8 +76,8 @@ def print_scores(
     console.print(
         f"{legend}. p: Diebold-Mariano against the best other model. FZ0: both sides, percent "
         "returns. Hits: share beyond the 1 % value at risk. PR: area under the precision-recall "
-        "curve; onset: where it is calm now. ECE: calibration error. RPS: ranked probability loss, skill "
-        "against climatology, persistence and past transitions.",
+        "curve; onset: where it is calm now. ECE: calibration error. RPS: ranked probability loss, "
+        "skill against climatology, persistence and past transitions.",
         style="dim",
         width=WIDTH,
     )
@@ -106,6 +97,20 @@ def _title(scores: pd.DataFrame, horizon: int) -> str:
     ahead = "1 period" if horizon == 1 else f"{horizon} periods"
     n, n_tails = int(scores.n.max()), int(scores.n_tails.max())
     return f"\n{ahead} ahead, on {n:,} shared rows ({n_tails:,} for tails), best QLIKE first"
+
+
+def _print_families(scores: pd.DataFrame, console: Console) -> None:
+    """Print what is scored beside variance and tails, where a model says something."""
+    tables = [
+        (f"Probability of {name}", columns, _rates)
+        for name, columns in (("stress", STRESS_COLUMNS), ("liquidity stress", LIQUIDITY_COLUMNS))
+    ]
+    tables += [(heading, columns, _state_rates) for heading, columns in STATE_TABLES]
+    for heading, columns, rates in tables:
+        if scores[columns[0].key].notna().any():
+            console.print(f"{heading}{rates(scores, columns)}")
+            short = {column.key: column.short for column in columns}
+            console.print(_drawn(score_table(scores, columns), short))
 
 
 def _rates(scores: pd.DataFrame, columns: Sequence[ScoreColumn]) -> str:

@@ -114,6 +114,7 @@ def p_value_column(key: str, what: str, *, against: str = "") -> ScoreColumn:
     against : str
         What the model is compared with; the best other model if empty.
     """
+    other = against or "the best other model"
     return ScoreColumn(
         key=key,
         short="p",
@@ -121,7 +122,7 @@ def p_value_column(key: str, what: str, *, against: str = "") -> ScoreColumn:
         unit=f"to {against}" if against else "best other",
         better=Better.NEITHER,
         pattern=_P_VALUE,
-        meaning=f"Diebold-Mariano test of equal {what} against {against or 'the best other model'}.",
+        meaning=f"Diebold-Mariano test of equal {what} against {other}.",
     )
 
 
