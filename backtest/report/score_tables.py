@@ -102,7 +102,7 @@ def _hits(side: str, name: str) -> ScoreColumn:
     )
 
 
-def p_value_column(key: str, what: str, *, against: str = "") -> ScoreColumn:
+def p_value_column(key: str, what: str, *, against: str = "", short: str = "p") -> ScoreColumn:
     """Return the column of a test of equal losses.
 
     Parameters
@@ -113,11 +113,13 @@ def p_value_column(key: str, what: str, *, against: str = "") -> ScoreColumn:
         The loss.
     against : str
         What the model is compared with; the best other model if empty.
+    short : str
+        Heading in the terminal.
     """
     other = against or "the best other model"
     return ScoreColumn(
         key=key,
-        short="p",
+        short=short,
         title="p",
         unit=f"to {against}" if against else "best other",
         better=Better.NEITHER,

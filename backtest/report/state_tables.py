@@ -65,7 +65,9 @@ REGIME_COLUMNS: tuple[ScoreColumn, ...] = (
         "to transitions",
         "what followed the present regime in the past",
     ),
-    p_value_column("regime_dm_p_value_transitions", "loss", against="transitions"),
+    p_value_column(
+        "regime_dm_p_value_transitions", "loss", against="transitions", short="p\ntrans."
+    ),
     ScoreColumn(
         key="regime_log_loss",
         short="log\nloss",
@@ -123,7 +125,12 @@ COST_COLUMNS: tuple[ScoreColumn, ...] = (
         "to the cost now",
         "QLIKE over that of the cost of the last periods, as many as the horizon has.",
     ),
-    p_value_column("liquidity_cost_dm_p_value_now", "QLIKE of the cost", against="the cost now"),
+    p_value_column(
+        "liquidity_cost_dm_p_value_now",
+        "QLIKE of the cost",
+        against="the cost now",
+        short="p\nnow",
+    ),
     ScoreColumn(
         key="liquidity_cost_absolute_log_error",
         short="log\nerror",
@@ -158,7 +165,7 @@ COST_COLUMNS: tuple[ScoreColumn, ...] = (
 """Forecasts of the liquidity cost."""
 
 STATE_TABLES = (
-    ("Probabilities of the regimes", REGIME_COLUMNS),
+    ("Regimes", REGIME_COLUMNS),
     ("Cost of trading", COST_COLUMNS),
 )
 """Headings and columns."""
