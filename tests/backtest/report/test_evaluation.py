@@ -139,8 +139,8 @@ def test_regimes_and_cost_are_marked_against_what_needs_no_model(evaluation):
     ):
         key = columns[0].key
         for p_value, t, mark in ((0.01, -3.0, "<"), (0.01, 3.0, ">"), (0.2, -1.0, " ")):
-            pooled[f"{prefix}dm_p_value_{other}"] = p_value
-            pooled[f"{prefix}dm_t_{other}"] = t
+            test = [f"{prefix}dm_p_value_{other}", f"{prefix}dm_t_{other}"]
+            pooled.loc[pooled.model == "sharp", test] = p_value, t
             table = score_table(pooled, columns)
             assert [row.cells[0] for row in table.rows] == ["sharp", "blunt"]
             assert cells(table, "sharp")[key].endswith(f"*={mark}")
