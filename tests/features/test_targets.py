@@ -8,6 +8,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import build_history, build_targets
+from foremargin.features.liquidity.cost import relative_cost
 from foremargin.features.measures import Measures
 from foremargin.features.targets import STRESS_QUANTILE
 from foremargin.markets import Panel
@@ -167,6 +168,10 @@ def test_the_regime_and_the_cost_now_are_those_of_the_window_that_has_just_ended
         np.testing.assert_array_equal(
             targets.liquidity_cost_now[now, i, 0], targets.liquidity_cost[before, i, 0]
         )
+    cost, row = relative_cost(Measures(panel=panel)), 400
+    last = np.flatnonzero(panel.present[: row + 1, 0])[-horizon:]
+    wanted = cost[last, 0].mean()
+    np.testing.assert_allclose(targets.liquidity_cost_now[row, 0, 0], wanted, rtol=1e-10)
     assert set(np.unique(targets.regime_now[np.isfinite(targets.regime_now)])) == {0.0, 1.0, 2.0}
     np.testing.assert_array_equal(targets.regime_now == 2.0, targets.stress_now == 1.0)
     assert np.isfinite(targets.liquidity_cost_now).any()

@@ -21,7 +21,7 @@ from foremargin.backtest.report.score_tables import (
     score_table,
     where_table,
 )
-from foremargin.backtest.report.state_tables import COST_COLUMNS, REGIME_COLUMNS
+from foremargin.backtest.report.state_tables import COST_COLUMNS, REGIME_COLUMNS, state_sentences
 from foremargin.backtest.report.tables import NOT_KNOWN
 from foremargin.markets.findings import findings_frame
 
@@ -208,6 +208,19 @@ def test_the_page_says_who_knows_regimes_and_cost_best(page, evaluation):
     assert page.count("<h3>Cost of trading</h3>") == 2
     for words in ("Ranked probability loss by tercile", "QLIKE of the cost by instrument"):
         assert words in page
+
+
+def test_the_best_of_each_is_named_and_whether_that_is_sure(evaluation):
+    pooled = at(evaluation.pooled).copy()
+    other = pooled.model == "blunt"
+    pooled.loc[other, ["ranked_probability_loss", "liquidity_cost_qlike_loss"]] = 1e-3
+    pooled.loc[other, "regime_dm_p_value_transitions"] = 0.06
+    pooled.loc[other, "liquidity_cost_dm_p_value_now"] = np.nan
+    regimes, cost = state_sentences(pooled)
+    assert "blunt says so best" in regimes
+    assert regimes.endswith("against past transitions, not significant at 5 %).")
+    assert "blunt is best (QLIKE 0.0010" in cost
+    assert cost.endswith("of that of the cost now).")
 
 
 def test_a_page_without_regimes_says_nothing_of_them(make_forecasts):
