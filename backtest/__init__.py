@@ -26,8 +26,15 @@ from .discrimination import (
     reliability_curve,
     roc_auc,
 )
-from .losses import fz0_loss, qlike_loss, quantile_loss, shortfall
+from .losses import absolute_log_error, fz0_loss, qlike_loss, quantile_loss, shortfall
+from .naive_regimes import REGIME_REFERENCES, naive_regimes
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
+from .ranked_probability import (
+    class_accuracy_score,
+    class_log_loss,
+    ranked_probability_loss,
+    ranked_probability_skill_score,
+)
 from .replay import Replay, replay
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
@@ -35,6 +42,7 @@ from .verdict import Verdict, judge
 
 __all__ = [
     "CONTROL_POLICIES",
+    "REGIME_REFERENCES",
     "BootstrapInterval",
     "Cells",
     "Family",
@@ -46,6 +54,7 @@ __all__ = [
     "TrafficLight",
     "TrafficLightZone",
     "Verdict",
+    "absolute_log_error",
     "basel_traffic_light",
     "binomial_coverage",
     "bootstrap_interval",
@@ -53,6 +62,8 @@ __all__ = [
     "brier_skill_score",
     "christoffersen_conditional_coverage",
     "christoffersen_independence",
+    "class_accuracy_score",
+    "class_log_loss",
     "diebold_mariano",
     "dynamic_quantile",
     "expected_calibration_error",
@@ -66,11 +77,14 @@ __all__ = [
     "log_loss",
     "make_cells",
     "model_confidence_set",
+    "naive_regimes",
     "newey_west_t",
     "peak_to_trough",
     "pr_auc",
     "qlike_loss",
     "quantile_loss",
+    "ranked_probability_loss",
+    "ranked_probability_skill_score",
     "reliability_curve",
     "replay",
     "roc_auc",

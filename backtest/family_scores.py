@@ -61,12 +61,12 @@ def variance_scores(rows: SideBySide) -> Scores:
     """Return QLIKE with its comparisons, the squared error as a ratio, and the bias."""
     variance, realized = rows.forecast["variance"], rows.outcome["realized_variance"]
     qlike = qlike_per_row(rows)
-    squared = _mean((realized - variance) ** 2)
+    squared = mean_of_rows((realized - variance) ** 2)
     base = _of(REFERENCE_MODEL, rows, squared)
     return {
-        "qlike_loss": _mean(qlike),
+        "qlike_loss": mean_of_rows(qlike),
         "mse_ratio": squared / base,
-        "bias": _mean(realized / variance),
+        "bias": mean_of_rows(realized / variance),
         **compare(rows, qlike),
     }
 
@@ -78,9 +78,11 @@ def tail_scores(rows: SideBySide) -> Scores:
     for tail in TAIL_PROBABILITIES:
         end = "" if tail == TAIL_PROBABILITIES[0] else f"_{tail:g}"
         fz0 = fz0_per_row(rows, tail_probability=tail)
-        scores[f"fz0_loss{end}"] = _mean(fz0)
-        scores[f"hits_lower{end}"] = _mean(-log_return > rows.forecast[f"var_lower_{tail:g}"])
-        scores[f"hits_upper{end}"] = _mean(log_return > rows.forecast[f"var_upper_{tail:g}"])
+        scores[f"fz0_loss{end}"] = mean_of_rows(fz0)
+        scores[f"hits_lower{end}"] = mean_of_rows(
+            -log_return > rows.forecast[f"var_lower_{tail:g}"]
+        )
+        scores[f"hits_upper{end}"] = mean_of_rows(log_return > rows.forecast[f"var_upper_{tail:g}"])
         if not end:
             scores |= {f"fz0_{name}": values for name, values in compare(rows, fz0).items()}
     return scores
@@ -99,7 +101,7 @@ def event_scores(rows: SideBySide, family: Family) -> Scores:
     prefix = "" if family is Family.STRESS else "liquidity_"
     scores = {
         "stress_rate": np.full(len(probability), event.mean() if len(event) else np.nan),
-        **_each(
+        **each_model(
             event,
             probability,
             brier_loss=lambda y, p: brier_loss(y, p).mean(),
@@ -109,12 +111,12 @@ def event_scores(rows: SideBySide, family: Family) -> Scores:
             roc_auc=roc_auc,
             calibration_error=expected_calibration_error,
         ),
-        **_each(
+        **each_model(
             event[seen],
             probability[:, seen],
             persistence_skill_score=lambda y, p: brier_skill_score(y, p, reference=now[seen]),
         ),
-        **_each(
+        **each_model(
             event[calm],
             probability[:, calm],
             onset_rate=lambda y, p: y.mean(),
@@ -139,23 +141,93 @@ def compare(rows: SideBySide, losses: NDArray[np.float64]) -> Scores:
     losses : ndarray, shape (n_models, n_rows)
         Lower is better.
     """
+    reference = np.full(losses.shape[1], np.nan)
+    if REFERENCE_MODEL in rows.models:
+        reference = losses[rows.models.index(REFERENCE_MODEL)]
+    with_reference = compare_with(rows, losses, reference, name="log_har")
+    for values in with_reference.values():
+        values[[model == REFERENCE_MODEL for model in rows.models]] = np.nan
+    among = compare_models(rows, losses)
+    last = among.pop("confidence_set_p_value")
+    return {**among, **with_reference, "confidence_set_p_value": last}
+
+
+def compare_models(rows: SideBySide, losses: NDArray[np.float64]) -> Scores:
+    """Compare mean losses with that of the best other model, and all with the best.
+
+    Parameters
+    ----------
+    rows, losses
+        As for :func:`compare`.
+    """
     per_origin = rows.per_origin(losses)
     n_origins, n_models = per_origin.shape
-    names = ("dm_t", "dm_p_value", "dm_t_log_har", "dm_p_value_log_har", "confidence_set_p_value")
+    names = ("dm_t", "dm_p_value", "confidence_set_p_value")
     out: Scores = {name: np.full(n_models, np.nan) for name in names}
-    if n_origins < max(_MIN_ORIGINS, 3 * rows.horizon):
+    if n_origins < _fewest_origins(rows):
         return out
     order = np.argsort(losses.mean(axis=1), kind="stable")
-    for m in range(n_models):
-        if n_models > 1:
-            other = order[1] if m == order[0] else order[0]
-            out["dm_t"][m], out["dm_p_value"][m] = _test(per_origin, m, other, rows.horizon)
-        if REFERENCE_MODEL in rows.models and rows.models[m] != REFERENCE_MODEL:
-            reference = rows.models.index(REFERENCE_MODEL)
-            t, p_value = _test(per_origin, m, reference, rows.horizon)
-            out["dm_t_log_har"][m], out["dm_p_value_log_har"][m] = t, p_value
+    for m in range(n_models if n_models > 1 else 0):
+        other = order[1] if m == order[0] else order[0]
+        out["dm_t"][m], out["dm_p_value"][m] = _test(per_origin, m, other, rows.horizon)
     out["confidence_set_p_value"] = _confidence_set(per_origin, rows.horizon)
     return out
+
+
+def compare_with(
+    rows: SideBySide, losses: NDArray[np.float64], reference: NDArray[np.float64], *, name: str
+) -> Scores:
+    """Compare mean losses with that of a reference, on the rows on which it has one.
+
+    Parameters
+    ----------
+    rows, losses
+        As for :func:`compare`.
+    reference : ndarray, shape (n_rows,)
+        Loss of the reference, NaN where it says nothing.
+    name : str
+        Of the reference: the scores are ``dm_t_<name>`` and ``dm_p_value_<name>``.
+    """
+    seen = np.isfinite(reference)
+    joined = np.vstack([losses[:, seen], reference[None, seen]])
+    per_origin = rows.at(seen).per_origin(joined)
+    n_models = len(losses)
+    t, p_value = np.full(n_models, np.nan), np.full(n_models, np.nan)
+    if len(per_origin) >= _fewest_origins(rows):
+        for m in range(n_models):
+            t[m], p_value[m] = _test(per_origin, m, n_models, rows.horizon)
+    return {f"dm_t_{name}": t, f"dm_p_value_{name}": p_value}
+
+
+def each_model(
+    event: NDArray[np.float64],
+    probability: NDArray[np.float64],
+    **measures: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
+) -> Scores:
+    """Return one number per model and measure; NaN without rows.
+
+    Parameters
+    ----------
+    event : ndarray, shape (n_rows,)
+        What came.
+    probability : ndarray, shape (n_models, n_rows, ...)
+        What every model said.
+    **measures : callable
+        By the name of the score; each takes what came and what one model said.
+    """
+    if not len(event):
+        return {name: np.full(len(probability), np.nan) for name in measures}
+    return {
+        name: np.array([measure(event, one) for one in probability], dtype=np.float64)
+        for name, measure in measures.items()
+    }
+
+
+def mean_of_rows(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of every model, NaN without rows; `values` has shape (n_models, n_rows)."""
+    if not values.shape[1]:
+        return np.full(len(values), np.nan)
+    return np.asarray(values.mean(axis=1), dtype=np.float64)
 
 
 def in_runs(losses: NDArray[np.float64], *, block: int) -> tuple[NDArray[np.float64], int]:
@@ -181,6 +253,10 @@ def block_length(horizon: int) -> int:
     return max(20, 2 * horizon)
 
 
+def _fewest_origins(rows: SideBySide) -> int:
+    return max(_MIN_ORIGINS, 3 * rows.horizon)
+
+
 def _test(per_origin: NDArray[np.float64], a: int, b: int, horizon: int) -> tuple[float, float]:
     first, second = per_origin[:, a], per_origin[:, b]
     test = diebold_mariano(first, second, horizon=horizon)
@@ -193,25 +269,6 @@ def _confidence_set(per_origin: NDArray[np.float64], horizon: int) -> NDArray[np
     losses, block = in_runs(per_origin, block=block_length(horizon))
     found = model_confidence_set(losses, size=CONFIDENCE_SET_SIZE, block_length=block)
     return found.p_values.copy()
-
-
-def _each(
-    event: NDArray[np.float64],
-    probability: NDArray[np.float64],
-    **measures: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-) -> Scores:
-    if not len(event):
-        return {name: np.full(len(probability), np.nan) for name in measures}
-    return {
-        name: np.array([measure(event, one) for one in probability], dtype=np.float64)
-        for name, measure in measures.items()
-    }
-
-
-def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
-    if not values.shape[1]:
-        return np.full(len(values), np.nan)
-    return np.asarray(values.mean(axis=1), dtype=np.float64)
 
 
 def _of(model: str, rows: SideBySide, values: NDArray[np.float64]) -> float:

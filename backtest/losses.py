@@ -2,13 +2,14 @@ r"""Losses that rank forecasts: elementwise, lower is better, averaged by the ca
 
 Each is *consistent*: its expectation is smallest at the truth.
 
-=====================  ===========================================  =====================
-function               formula                                      smallest at
-=====================  ===========================================  =====================
-:func:`quantile_loss`  :math:`M + (L - M)_+ / p`                    the quantile of L
-:func:`fz0_loss`       :math:`(L-v)_+/(p\,e) + v/e + \ln e - 1`     (quantile, shortfall)
-:func:`qlike_loss`     :math:`y/f - \ln(y/f) - 1`                   the mean of y
-=====================  ===========================================  =====================
+==========================  ==========================================  =====================
+function                    formula                                     smallest at
+==========================  ==========================================  =====================
+:func:`quantile_loss`       :math:`M + (L - M)_+ / p`                   the quantile of L
+:func:`fz0_loss`            :math:`(L-v)_+/(p\,e) + v/e + \ln e - 1`    (quantile, shortfall)
+:func:`qlike_loss`          :math:`y/f - \ln(y/f) - 1`                  the mean of y
+:func:`absolute_log_error`  :math:`|\ln(y/f)|`                          the median of y
+==========================  ==========================================  =====================
 
 :math:`L` is a realised loss (positive means money lost), :math:`p` the tail probability.
 All arguments have one shape, or are scalars; nothing else is broadcast.
@@ -176,6 +177,41 @@ def qlike_loss(realized_variance: ArrayLike, variance: ArrayLike) -> NDArray[np.
     log_ratio = np.log(realised) - np.log(forecast)
     score: NDArray[np.float64] = np.expm1(log_ratio) - log_ratio
     return score
+
+
+def absolute_log_error(realized: ArrayLike, forecast: ArrayLike) -> NDArray[np.float64]:
+    r"""Distance of a positive quantity from its forecast as a ratio, :math:`|\ln(y/f)|`.
+
+    Twice as much as was said is as wrong as half as much. Smallest at the *median* of the
+    outcome, while :func:`qlike_loss` is smallest at the mean: of two forecasts of a skewed
+    quantity each may win one. One bad day weighs little in it.
+
+    Parameters
+    ----------
+    realized : array_like
+        Outcome, in any unit; > 0.
+    forecast : array_like
+        Forecast of it in the same unit; > 0.
+
+    Returns
+    -------
+    ndarray
+        Loss per element, log of a ratio, >= 0; 0.1 is about 10 %. Lower is better.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite and positive, or shapes differ.
+
+    Examples
+    --------
+    >>> absolute_log_error([0.002, 0.001], [0.001, 0.001]).round(4)
+    array([0.6931, 0.    ])
+    """
+    realised, said = _pair("realized", realized, "forecast", forecast)
+    _check_positive("realized", realised, "drop what has no logarithm first")
+    _check_positive("forecast", said, "floor the forecast in the model, not here")
+    return np.asarray(np.abs(np.log(realised) - np.log(said)))
 
 
 def shortfall(loss: ArrayLike, margin: ArrayLike) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import pandas as pd
 from ..errors import InputError
 from .family_scores import Scores, event_scores, tail_scores, variance_scores
 from .side_by_side import TERCILES, Family, SideBySide, side_by_side
+from .state_scores import liquidity_cost_scores, regime_scores
 
 
 class Grouping(StrEnum):
@@ -24,6 +25,8 @@ _SCORE: dict[Family, Callable[[SideBySide], Scores]] = {
     Family.TAILS: tail_scores,
     Family.STRESS: lambda rows: event_scores(rows, Family.STRESS),
     Family.LIQUIDITY_STRESS: lambda rows: event_scores(rows, Family.LIQUIDITY_STRESS),
+    Family.REGIME: regime_scores,
+    Family.LIQUIDITY_COST: liquidity_cost_scores,
 }
 
 
@@ -32,10 +35,11 @@ def score_forecasts(
 ) -> pd.DataFrame:
     """Score every model and horizon on the rows that all models share.
 
-    A row counts for a family of columns (variance, tails, stress, liquidity stress) if its outcome
-    is known and every model that takes part in the family has a forecast for it; QLIKE of a
-    realised variance of zero does not exist. A model with no such forecast at all does not take
-    part: its scores of that family are NaN, and it costs the others no rows.
+    A row counts for a family of columns (variance, tails, stress, liquidity stress, regimes,
+    liquidity cost) if its outcome is known and every model that takes part in the family has a
+    forecast for it; QLIKE of a realised variance or cost of zero does not exist. A model with no
+    such forecast at all does not take part: its scores of that family are NaN, and it costs the
+    others no rows.
 
     Parameters
     ----------

@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..models import TAIL_PROBABILITIES
+from ..models import REGIMES, TAIL_PROBABILITIES
+from .naive_regimes import naive_regimes
 
 TERCILES = ("calm", "middle", "turbulent")
 """Names of the terciles of volatility, from the lowest up."""
@@ -36,6 +37,8 @@ class Family(StrEnum):
     TAILS = "tails"
     STRESS = "stress"
     LIQUIDITY_STRESS = "liquidity_stress"
+    REGIME = "regime"
+    LIQUIDITY_COST = "liquidity_cost"
 
 
 _FORECASTS: dict[Family, tuple[str, ...]] = {
@@ -43,14 +46,23 @@ _FORECASTS: dict[Family, tuple[str, ...]] = {
     Family.TAILS: _TAIL_COLUMNS,
     Family.STRESS: ("stress_probability",),
     Family.LIQUIDITY_STRESS: ("liquidity_stress_probability",),
+    Family.REGIME: tuple(f"regime_{regime}_probability" for regime in REGIMES),
+    Family.LIQUIDITY_COST: ("liquidity_cost",),
 }
 _OUTCOMES: dict[Family, str] = {
     Family.VARIANCE: "realized_variance",
     Family.TAILS: "log_return",
     Family.STRESS: "stress",
     Family.LIQUIDITY_STRESS: "liquidity_stress",
+    Family.REGIME: "regime",
+    Family.LIQUIDITY_COST: "realized_liquidity_cost",
 }
-_AT_ORIGIN = ("stress_now", "liquidity_stress_now")
+_AT_ORIGIN = (
+    *("stress_now", "liquidity_stress_now", "regime_now"),
+    *("liquidity_cost_level", "liquidity_cost_now"),
+)
+_RATIOS = (Family.VARIANCE, Family.LIQUIDITY_COST)  # QLIKE of an outcome of zero does not exist
+_POSITIVE = (Family.TAILS, Family.LIQUIDITY_COST)  # a loss asks for a forecast above zero
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +87,9 @@ class SideBySide:
         Columns of ``forecasts.parquet`` that do not depend on the model.
     forecast : mapping of str to ndarray, shape (n_models, n_rows)
         The other columns; NaN where a model says nothing.
+    naive_regimes : mapping of str to ndarray, shape (n_rows, n_regimes)
+        Probabilities that need no model (see :func:`~foremargin.backtest.naive_regimes`), from
+        the first origin of the table on.
     """
 
     horizon: int
@@ -85,24 +100,26 @@ class SideBySide:
     tercile: NDArray[np.intp]
     outcome: Mapping[str, NDArray[np.float64]]
     forecast: Mapping[str, NDArray[np.float64]]
+    naive_regimes: Mapping[str, NDArray[np.float64]]
 
     def known(self, family: Family) -> NDArray[np.bool_]:
         """Tell for which rows the outcome can be scored, shape (n_rows,).
 
-        QLIKE of a realised variance of zero does not exist.
+        QLIKE of a realised variance, or cost, of zero does not exist.
         """
         outcome = self.outcome[_OUTCOMES[family]]
-        return outcome > 0.0 if family is Family.VARIANCE else np.isfinite(outcome)
+        return outcome > 0.0 if family in _RATIOS else np.isfinite(outcome)
 
     def speaks(self, family: Family) -> NDArray[np.bool_]:
         """Tell where each model has a forecast that can be scored, shape (n_models, n_rows).
 
-        FZ0 needs a value at risk above zero, so one at or below it counts as no forecast.
+        FZ0 needs a value at risk above zero and QLIKE a cost, so one at or below it counts as no
+        forecast.
         """
         finite = np.ones((len(self.models), len(self.origin)), dtype=np.bool_)
         for name in _FORECASTS[family]:
             column = self.forecast[name]
-            finite &= column > 0.0 if family is Family.TAILS else np.isfinite(column)
+            finite &= column > 0.0 if family in _POSITIVE else np.isfinite(column)
         return finite
 
     def taking_part(self, family: Family) -> NDArray[np.bool_]:
@@ -135,6 +152,7 @@ class SideBySide:
             tercile=self.tercile[rows],
             outcome={name: column[rows] for name, column in self.outcome.items()},
             forecast={name: column[:, rows] for name, column in self.forecast.items()},
+            naive_regimes={name: said[rows] for name, said in self.naive_regimes.items()},
         )
 
     def per_origin(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -209,6 +227,12 @@ def _one_horizon(table: pd.DataFrame, horizon: int, test_from: pd.Timestamp) -> 
         tercile=_terciles(forecast["variance"], cells % len(instruments)),
         outcome=outcome,
         forecast=forecast,
+        naive_regimes=naive_regimes(
+            outcome["regime"],
+            outcome["regime_now"],
+            cells % len(instruments),
+            horizon=horizon,
+        ),
     )
     return every.at(every.origin >= np.datetime64(test_from.tz_convert("UTC").tz_localize(None)))
 

@@ -18,7 +18,9 @@ from ..backtest.report.score_tables import (
     score_table,
     where_table,
 )
+from ..backtest.report.state_tables import STATE_TABLES
 from ..backtest.report.tables import Table
+from ..models import REGIMES
 
 WIDTH = 100
 """Columns of the terminal that every table fits into."""
@@ -60,11 +62,7 @@ def print_scores(
         groups = [(one, scores[scores.horizon == horizon]) for one, scores in grouped]
         console.print(_title(here, int(horizon)), style="bold")
         console.print(_drawn(score_table(here, ACCURACY_COLUMNS), _SHORT))
-        for name, columns in (("stress", STRESS_COLUMNS), ("liquidity stress", LIQUIDITY_COLUMNS)):
-            if here[columns[0].key].notna().any():
-                console.print(f"Probability of {name}{_rates(here, columns)}")
-                short = {column.key: column.short for column in columns}
-                console.print(_drawn(score_table(here, columns), short))
+        _print_families(here, console)
         where = where_table(here, groups)
         if where.rows:
             console.print(f"Where {here.model.iloc[0]} wins, and who else does")
@@ -78,7 +76,8 @@ def print_scores(
     console.print(
         f"{legend}. p: Diebold-Mariano against the best other model. FZ0: both sides, percent "
         "returns. Hits: share beyond the 1 % value at risk. PR: area under the precision-recall "
-        "curve; onset: where it is calm now. ECE: calibration error.",
+        "curve; onset: where it is calm now. ECE: calibration error. RPS: ranked probability loss, "
+        "skill against climatology, persistence and past transitions.",
         style="dim",
         width=WIDTH,
     )
@@ -100,6 +99,20 @@ def _title(scores: pd.DataFrame, horizon: int) -> str:
     return f"\n{ahead} ahead, on {n:,} shared rows ({n_tails:,} for tails), best QLIKE first"
 
 
+def _print_families(scores: pd.DataFrame, console: Console) -> None:
+    """Print what is scored beside variance and tails, where a model says something."""
+    tables = [
+        (f"Probability of {name}", columns, _rates)
+        for name, columns in (("stress", STRESS_COLUMNS), ("liquidity stress", LIQUIDITY_COLUMNS))
+    ]
+    tables += [(heading, columns, _state_rates) for heading, columns in STATE_TABLES]
+    for heading, columns, rates in tables:
+        if scores[columns[0].key].notna().any():
+            console.print(f"{heading}{rates(scores, columns)}")
+            short = {column.key: column.short for column in columns}
+            console.print(_drawn(score_table(scores, columns), short))
+
+
 def _rates(scores: pd.DataFrame, columns: Sequence[ScoreColumn]) -> str:
     prefix = columns[0].key.removesuffix("brier_loss")
     first = scores[scores[columns[0].key].notna()].iloc[0]
@@ -107,6 +120,18 @@ def _rates(scores: pd.DataFrame, columns: Sequence[ScoreColumn]) -> str:
     rate, onset_rate = first[f"{prefix}stress_rate"], first[f"{prefix}onset_rate"]
     calm = f"; {onset_rate:.1%} of {onset:,} that are calm now" if onset else ""
     return f": it follows {rate:.1%} of {n:,} rows{calm}"
+
+
+def _state_rates(scores: pd.DataFrame, columns: Sequence[ScoreColumn]) -> str:
+    """Say what came, and how good what needs no model is."""
+    first = scores[scores[columns[0].key].notna()].iloc[0]
+    n = f"{first[columns[0].count]:,} rows"
+    if columns[0].key != "ranked_probability_loss":
+        level, now = first.liquidity_cost_level_bias, first.liquidity_cost_now_bias
+        return f": {n}; bias of the level {level:.3f}, of the cost now {now:.3f}"
+    came = ", ".join(f"{first[f'regime_{name}_rate']:.1%} {name}" for name in REGIMES)
+    right = first.regime_persistence_accuracy_score
+    return f": {came} of {n}; persistence is right in {right:.1%}"
 
 
 def _print_groups(

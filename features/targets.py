@@ -67,6 +67,11 @@ class Targets:
         1.0 if the last `horizon` periods up to the origin were above the thresholds of `stress`
         and `liquidity_stress`, else 0.0; known at the origin. Stress that begins, an *onset*,
         is `stress` where `stress_now` is 0.
+    regime_now : ndarray
+        The regime of the last `horizon` periods up to the origin, by the same thresholds as
+        `regime`; known at the origin.
+    liquidity_cost_now : ndarray
+        Mean relative cost of the last `horizon` periods up to the origin, a fraction of notional.
     known_at : ndarray of int
         Panel row at whose close the outcome is complete; n_periods where it never is.
     """
@@ -85,6 +90,8 @@ class Targets:
     illiquidity_threshold: NDArray[np.float64]
     stress_now: NDArray[np.float64]
     liquidity_stress_now: NDArray[np.float64]
+    regime_now: NDArray[np.float64]
+    liquidity_cost_now: NDArray[np.float64]
     known_at: NDArray[np.intp]
 
     def __post_init__(self) -> None:
@@ -120,8 +127,9 @@ _OUTCOMES = (
     *("illiquidity", "liquidity_stress", "liquidity_cost"),
 )
 _AT_ORIGIN = (
-    *("stress_threshold", "elevated_threshold", "stress_now"),
-    *("illiquidity_threshold", "liquidity_cost_level", "liquidity_stress_now"),
+    *("stress_threshold", "elevated_threshold", "stress_now", "regime_now"),
+    *("illiquidity_threshold", "liquidity_stress_now"),
+    *("liquidity_cost_level", "liquidity_cost_now"),
 )
 
 
@@ -167,7 +175,9 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
             out["elevated_threshold"][cell] = elevated
             is_elevated = _exceeds(_ahead(trailing, horizon), elevated)
             out["regime"][cell] = is_elevated + out["stress"][cell]
-            out["liquidity_cost"][cell] = _ahead(trailing_mean(cost, horizon), horizon)
+            out["regime_now"][cell] = _exceeds(trailing, elevated) + out["stress_now"][cell]
+            out["liquidity_cost_now"][cell] = trailing_mean(cost, horizon)
+            out["liquidity_cost"][cell] = _ahead(out["liquidity_cost_now"][cell], horizon)
             trailing, threshold = _trailing_illiquidity(own, illiquidity, horizon)
             out["illiquidity"][cell] = _ahead(trailing, horizon)
             out["illiquidity_threshold"][cell] = threshold

@@ -17,6 +17,8 @@ TRACKED_SCORES = (
     *("qlike_loss", "mse_ratio", "fz0_loss", "fz0_loss_0.025", "fz0_loss_0.05"),
     *("hits_lower", "hits_upper", "brier_skill_score", "onset_pr_auc", "calibration_error"),
     *("liquidity_brier_skill_score", "liquidity_onset_pr_auc", "liquidity_calibration_error"),
+    *("ranked_probability_loss", "regime_transitions_skill_score", "regime_calibration_error"),
+    *("liquidity_cost_qlike_loss", "liquidity_cost_now_qlike_ratio", "liquidity_cost_bias"),
 )
 """Columns of the scores that become metrics of a run."""
 

@@ -32,8 +32,11 @@ FORECAST_COLUMNS = [
     "liquidity_stress_now",
     *(f"regime_{regime}_probability" for regime in REGIMES),
     "regime",
+    "regime_now",
     "liquidity_cost",
     "realized_liquidity_cost",
+    "liquidity_cost_level",
+    "liquidity_cost_now",
 ]
 """Columns of ``forecasts.parquet``, in order."""
 
@@ -101,7 +104,10 @@ def _outcomes(history: History, *, from_row: int) -> pd.DataFrame:
             "liquidity_stress": targets.liquidity_stress[from_row:].ravel(),
             "liquidity_stress_now": targets.liquidity_stress_now[from_row:].ravel(),
             "regime": targets.regime[from_row:].ravel(),
+            "regime_now": targets.regime_now[from_row:].ravel(),
             "realized_liquidity_cost": targets.liquidity_cost[from_row:].ravel(),
+            "liquidity_cost_level": targets.liquidity_cost_level[from_row:].ravel(),
+            "liquidity_cost_now": targets.liquidity_cost_now[from_row:].ravel(),
         },
         index=index,
     ).reset_index()

@@ -26,10 +26,15 @@ from .score_tables import (
     where_table,
 )
 from .skill import AdvantageDisplay, SkillDisplay
+from .state_tables import COST_COLUMNS, REGIME_COLUMNS, STATE_TABLES, state_sentences
 from .tables import Table, frame_rows
 
 _MOST_NAMES = 5
-_BY_GROUP = ("qlike_loss", "fz0_loss", "hits_lower", "hits_upper")
+_BY_GROUP = (
+    *("qlike_loss", "fz0_loss", "hits_lower", "hits_upper"),
+    *("ranked_probability_loss", "liquidity_cost_qlike_loss"),
+)
+_ALL_COLUMNS = (*ACCURACY_COLUMNS, *STRESS_COLUMNS, *REGIME_COLUMNS, *COST_COLUMNS)
 _EVENTS = (
     (Family.STRESS, "stress", STRESS_COLUMNS),
     (Family.LIQUIDITY_STRESS, "liquidity stress", LIQUIDITY_COLUMNS),
@@ -175,7 +180,7 @@ def render_evaluation(
         marks=MARKS,
         row_notes=evaluation.row_notes(),
         figures=drawn,
-        legend=[*ACCURACY_COLUMNS, *STRESS_COLUMNS],
+        legend=_ALL_COLUMNS,
         findings=frame_rows(context.findings),
         findings_open=len(context.findings) <= LONG_FINDINGS,
         colors={"predictive": PREDICTIVE, "reference": REFERENCE},
@@ -189,13 +194,16 @@ def _section(evaluation: Evaluation, horizon: int) -> _Section:
     for _, name, columns in _EVENTS:
         if scores[columns[0].key].notna().any():
             tables.append((f"Probability of {name}", score_table(scores, columns)))
+    for heading, columns in STATE_TABLES:
+        if scores[columns[0].key].notna().any():
+            tables.append((heading, score_table(scores, columns)))
     where = where_table(scores, list(grouped.items()))
     if where.rows:
         tables.append((f"Where {scores.model.iloc[0]} wins", where))
     details = [
         (f"{column.title} by {by.value}", group_table(table, column, by=by))
         for by, table in grouped.items()
-        for column in ACCURACY_COLUMNS
+        for column in _ALL_COLUMNS
         if column.key in _BY_GROUP and table[column.key].notna().any()
     ]
     return _Section(
@@ -235,6 +243,7 @@ def _sentences(scores: pd.DataFrame) -> Iterator[str]:
                 f"{best[f'n_{family}']:,} rows; {best.model} says so best (Brier skill "
                 f"{best[f'{prefix}brier_skill_score']:.3f})." + _onset_sentence(scores, prefix)
             )
+    yield from state_sentences(scores)
 
 
 def _tied(others: Sequence[str]) -> str:

@@ -16,11 +16,13 @@ from .tables import NOT_KNOWN, Column, Row, Table
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a smaller p-value is marked."""
 
+_REFERENCE = f"{REFERENCE_MODEL} (regimes: of past transitions, cost of trading: of the cost now)"
+
 MARKS = (
     ("*", "best of its column"),
     ("=", "in the 90 % model confidence set: cannot be told from the best"),
-    ("<", f"loss below that of {REFERENCE_MODEL} (Diebold-Mariano, 5 %)"),
-    (">", f"loss above that of {REFERENCE_MODEL} (Diebold-Mariano, 5 %)"),
+    ("<", f"loss below that of {_REFERENCE}, Diebold-Mariano, 5 %"),
+    (">", "loss above that"),
 )
 """What may stand behind a number, and what it means."""
 
@@ -55,6 +57,10 @@ class ScoreColumn:
         How the number is written.
     compared : str or None
         Prefix of the columns with the comparisons that are marked; None without.
+    reference : str
+        End of the names of the columns with the comparison that gives ``<`` and ``>``.
+    count : str
+        Column with the number of rows that were scored.
     meaning : str
         One sentence for the legend.
     """
@@ -67,6 +73,8 @@ class ScoreColumn:
     meaning: str
     unit: str = ""
     compared: str | None = None
+    reference: str = "log_har"
+    count: str = "n"
 
 
 def _fz0(key: str, tail: str, compared: str | None = None) -> ScoreColumn:
@@ -94,15 +102,29 @@ def _hits(side: str, name: str) -> ScoreColumn:
     )
 
 
-def _p_value(key: str, what: str) -> ScoreColumn:
+def p_value_column(key: str, what: str, *, against: str = "", short: str = "p") -> ScoreColumn:
+    """Return the column of a test of equal losses.
+
+    Parameters
+    ----------
+    key : str
+        Column of the scores.
+    what : str
+        The loss.
+    against : str
+        What the model is compared with; the best other model if empty.
+    short : str
+        Heading in the terminal.
+    """
+    other = against or "the best other model"
     return ScoreColumn(
         key=key,
-        short="p",
+        short=short,
         title="p",
-        unit="best other",
+        unit=f"to {against}" if against else "best other",
         better=Better.NEITHER,
         pattern=_P_VALUE,
-        meaning=f"Diebold-Mariano test of equal {what} against the best other model.",
+        meaning=f"Diebold-Mariano test of equal {what} against {other}.",
     )
 
 
@@ -125,7 +147,7 @@ ACCURACY_COLUMNS: tuple[ScoreColumn, ...] = (
         compared="",
         meaning="Error of the variance as a ratio, zero if exact.",
     ),
-    _p_value("dm_p_value", "QLIKE"),
+    p_value_column("dm_p_value", "QLIKE"),
     ScoreColumn(
         key="mse_ratio",
         short="MSE/\nHAR",
@@ -144,7 +166,7 @@ ACCURACY_COLUMNS: tuple[ScoreColumn, ...] = (
         meaning="Mean ratio of variances; above one the forecast is too low.",
     ),
     _fz0("fz0_loss", "1", "fz0_"),
-    _p_value("fz0_dm_p_value", "FZ0 at 1 %"),
+    p_value_column("fz0_dm_p_value", "FZ0 at 1 %"),
     _fz0("fz0_loss_0.025", "2.5"),
     _fz0("fz0_loss_0.05", "5"),
     _hits("lower", "long"),
@@ -251,7 +273,7 @@ def group_table(scores: pd.DataFrame, column: ScoreColumn, *, by: Grouping) -> T
     models = [str(m) for m in mean.sort_values(kind="stable").dropna().index]
     written = [_cells(part.reindex(models), column) for part in parts.values()]
     headings = (
-        Column(key=name, title=name, unit=_rows_of(part), better="", meaning="", write=str)
+        Column(key=name, title=name, unit=_rows_of(part, column), better="", meaning="", write=str)
         for name, part in parts.items()
     )
     return Table(
@@ -345,8 +367,9 @@ def _marks(
         best = np.min(distance, where=np.isfinite(distance), initial=np.inf)
         yield np.where(distance == best, "*", " ")
     if column.compared is not None:
-        p_value = scores[f"{column.compared}dm_p_value_log_har"].to_numpy(dtype=np.float64)
-        t = scores[f"{column.compared}dm_t_log_har"].to_numpy(dtype=np.float64)
+        end = f"_{column.reference}"
+        p_value = scores[f"{column.compared}dm_p_value{end}"].to_numpy(dtype=np.float64)
+        t = scores[f"{column.compared}dm_t{end}"].to_numpy(dtype=np.float64)
         inside = scores[f"{column.compared}confidence_set_p_value"].to_numpy(dtype=np.float64)
         sure = p_value < SIGNIFICANCE_LEVEL
         yield np.where(inside > CONFIDENCE_SET_SIZE, "=", " ")
@@ -373,8 +396,8 @@ def _number(value: float, pattern: str) -> str:
     return pattern.format(value)
 
 
-def _rows_of(part: pd.DataFrame) -> str:
-    return f"{int(part.n.max()):,} rows"
+def _rows_of(part: pd.DataFrame, column: ScoreColumn) -> str:
+    return f"{int(part[column.count].max()):,} rows"
 
 
 def _role(model: str) -> str:

@@ -24,9 +24,11 @@ def _make_forecasts(
     horizons: tuple[int, ...] = (1, 5),
     noise: dict[str, float] | None = None,
     liquidity: tuple[str, ...] = ("sharp",),
+    state: tuple[str, ...] = ("sharp", "blunt"),
     seed: int = 1,
 ) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
+    state_rng = np.random.default_rng([seed, 1])  # what follows leaves the other columns alone
     origin = pd.date_range("2020-01-01", periods=n_origins, freq="D", tz="UTC")
     tables = []
     for i, instrument in enumerate(instruments):
@@ -46,6 +48,16 @@ def _make_forecasts(
                 "liquidity_stress": (rng.random(n_origins) < 0.1).astype(float),
                 "liquidity_stress_now": (rng.random(n_origins) < 0.1).astype(float),
             }
+            edges = np.quantile(realized, [0.6, 0.8])
+            usual_cost = 1e-3 * np.exp(0.3 * state_rng.standard_normal(n_origins))
+            cost = usual_cost * np.exp(0.2 * state_rng.standard_normal(n_origins))
+            outcome |= {
+                "regime": (realized > edges[0]) + (realized > edges[1]).astype(float),
+                "realized_liquidity_cost": cost,
+                "liquidity_cost_level": np.full(n_origins, 1e-3),
+                "liquidity_cost_now": np.roll(cost, horizon),
+            }
+            outcome["regime_now"] = np.roll(outcome["regime"], horizon)
             for model, spread in (noise or NOISE).items():
                 said = truth * np.exp(spread * rng.standard_normal(n_origins))
                 tables.append(pd.DataFrame({"model": model, **outcome, **_said(said, threshold)}))
@@ -53,6 +65,11 @@ def _make_forecasts(
                 tables[-1]["liquidity_stress_probability"] = (
                     chance if model in liquidity else np.nan
                 )
+                error = np.exp(spread * state_rng.standard_normal(n_origins))
+                if model in state:
+                    tables[-1] = tables[-1].assign(
+                        **_regimes(said, edges), liquidity_cost=usual_cost * error
+                    )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -72,3 +89,12 @@ def _said(variance: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
             said[f"es_{side}_{tail:g}"] = stats.norm.pdf(quantile) / tail * np.sqrt(variance)
     said["stress_probability"] = stats.chi2.sf(20 * threshold / variance, 20)
     return said
+
+
+def _regimes(variance: np.ndarray, edges: np.ndarray) -> dict[str, np.ndarray]:
+    elevated, stressed = (stats.chi2.sf(20 * edge / variance, 20) for edge in edges)
+    return {
+        "regime_calm_probability": 1 - elevated,
+        "regime_elevated_probability": elevated - stressed,
+        "regime_stressed_probability": stressed,
+    }

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from foremargin.backtest.losses import fz0_loss, qlike_loss, quantile_loss, shortfall
+from foremargin.backtest.losses import (
+    absolute_log_error,
+    fz0_loss,
+    qlike_loss,
+    quantile_loss,
+    shortfall,
+)
 from foremargin.errors import InputError, ShapeError
 
 amounts = st.floats(-10.0, 10.0)
@@ -124,6 +130,7 @@ CALLS = {
     "quantile": lambda a, b: quantile_loss(a, b, tail_probability=0.01),
     "fz0": lambda a, b: fz0_loss(a, b, 2.0 * np.asarray(b), tail_probability=0.01),
     "qlike": qlike_loss,
+    "log error": absolute_log_error,
     "shortfall": shortfall,
 }
 by_loss = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -158,6 +165,36 @@ def test_qlike_refuses_a_realised_variance_of_zero():
 def test_qlike_refuses_a_forecast_of_zero():
     with pytest.raises(InputError, match=r"variance must be > 0, found 2 of 2.*in the model"):
         qlike_loss([0.0004, 0.0004], [0.0, -1.0])
+
+
+@given(realized=positive, forecast=positive, unit=positive)
+def test_twice_as_much_is_as_wrong_as_half_as_much_in_any_unit(realized, forecast, unit):
+    error = float(absolute_log_error(realized, forecast))
+    assert error == pytest.approx(abs(np.log(realized / forecast)), abs=1e-12)
+    assert float(absolute_log_error(forecast, realized)) == error
+    scaled = float(absolute_log_error(unit * realized, unit * forecast))
+    assert scaled == pytest.approx(error, abs=1e-9)  # rounding of the products
+
+
+def test_the_log_error_is_smallest_at_the_median_and_qlike_at_the_mean():
+    cost = np.exp(np.random.default_rng(1).standard_normal(4_001))
+    median, mean = np.median(cost), cost.mean()
+    assert absolute_log_error(cost, np.full(4_001, median)).mean() < min(
+        absolute_log_error(cost, np.full(4_001, factor * median)).mean() for factor in (0.9, 1.1)
+    )
+    assert absolute_log_error(cost, np.full(4_001, median)).mean() < (
+        absolute_log_error(cost, np.full(4_001, mean)).mean()
+    )
+    assert qlike_loss(cost, np.full(4_001, mean)).mean() < (
+        qlike_loss(cost, np.full(4_001, median)).mean()
+    )
+
+
+def test_the_log_error_refuses_what_has_no_logarithm():
+    with pytest.raises(InputError, match=r"realized must be > 0, found 1.*no logarithm"):
+        absolute_log_error([0.0, 1.0], [1.0, 1.0])
+    with pytest.raises(InputError, match=r"forecast must be > 0, found 1.*in the model"):
+        absolute_log_error([1.0, 1.0], [-1.0, 1.0])
 
 
 def test_fz0_refuses_swapped_forecasts():

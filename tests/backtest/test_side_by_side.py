@@ -93,7 +93,8 @@ def test_a_model_that_says_nothing_is_named(table):
 
 KEYS = [
     *("model", "instrument", "origin", "horizon", "realized_variance", "log_return"),
-    *("stress", "stress_now", "liquidity_stress", "liquidity_stress_now"),
+    *("stress", "stress_now", "liquidity_stress", "liquidity_stress_now", "regime", "regime_now"),
+    *("realized_liquidity_cost", "liquidity_cost_level", "liquidity_cost_now"),
 ]
 
 
@@ -111,6 +112,34 @@ def test_a_value_at_risk_that_is_not_positive_counts_as_no_forecast(table):
     table.loc[(table.model == "sharp") & (table.origin == TEST_FROM), "var_upper_0.05"] = -1e-4
     placed = one(table)
     assert (~placed.shared(Family.TAILS)).sum() == 2
+
+
+def test_a_cost_at_or_below_zero_is_neither_scored_nor_a_forecast(table):
+    at = table.origin == TEST_FROM
+    table.loc[at, "realized_liquidity_cost"] = 0.0
+    table.loc[(table.model == "blunt") & (table.origin == table.origin.max()), "liquidity_cost"] = 0
+    placed = one(table)
+    assert not placed.known(Family.LIQUIDITY_COST)[:2].any()
+    assert not placed.speaks(Family.LIQUIDITY_COST)[0, -2:].any()
+    assert (~placed.shared(Family.LIQUIDITY_COST)).sum() == 4
+    assert placed.shared(Family.REGIME).all()
+
+
+def test_a_model_without_regimes_costs_the_others_no_rows(table):
+    gone = (table.model == "sharp") & (table.origin == TEST_FROM)
+    table.loc[gone, "regime_calm_probability"] = np.nan
+    placed = one(table)
+    assert placed.comparable(Family.REGIME).models == ("blunt", "sharp")
+    assert (~placed.shared(Family.REGIME)).sum() == 2
+
+
+def test_naive_regimes_go_with_their_rows(table):
+    placed = one(table)
+    for rows in (placed.at(placed.instrument == 1), placed.comparable(Family.REGIME)):
+        for said in rows.naive_regimes.values():
+            assert said.shape == (len(rows.origin), 3)
+        certain = rows.naive_regimes["persistence"].argmax(axis=1)
+        np.testing.assert_array_equal(certain, rows.outcome["regime_now"])
 
 
 def test_terciles_are_those_of_the_instruments_own_past(make_forecasts):

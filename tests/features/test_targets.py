@@ -8,6 +8,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import build_history, build_targets
+from foremargin.features.liquidity.cost import relative_cost
 from foremargin.features.measures import Measures
 from foremargin.features.targets import STRESS_QUANTILE
 from foremargin.markets import Panel
@@ -16,8 +17,15 @@ MakePanel = Callable[..., Panel]
 ShockAfter = Callable[..., Panel]
 
 HORIZONS = (1, 3, 7)
-OUTCOMES = ("variance", "log_return", "stress", "illiquidity", "liquidity_stress")
-AT_ORIGIN = ("stress_threshold", "stress_now", "illiquidity_threshold", "liquidity_stress_now")
+OUTCOMES = (
+    *("variance", "log_return", "stress", "regime"),
+    *("illiquidity", "liquidity_stress", "liquidity_cost"),
+)
+AT_ORIGIN = (
+    *("stress_threshold", "elevated_threshold", "stress_now", "regime_now"),
+    *("illiquidity_threshold", "liquidity_stress_now"),
+    *("liquidity_cost_level", "liquidity_cost_now"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +147,34 @@ def test_stress_now_is_the_stress_of_the_window_that_has_just_ended(panel: Panel
     assert np.nanmean(targets.liquidity_stress[lasting, 0, 0]) > np.nanmean(
         targets.liquidity_stress[:, 0, 0]
     )
+
+
+def test_the_regime_and_the_cost_now_are_those_of_the_window_that_has_just_ended(
+    panel: Panel,
+) -> None:
+    horizon = 3
+    targets = build_targets(panel, horizons=(horizon,))
+    for i in range(panel.n_instruments):
+        own = np.flatnonzero(panel.present[:, i])
+        now, before = own[horizon:], own[:-horizon]
+        ended = targets.variance[before, i, 0]
+        edges = [
+            threshold[now, i, 0]
+            for threshold in (targets.elevated_threshold, targets.stress_threshold)
+        ]
+        known = np.isfinite(ended) & np.isfinite(edges).all(axis=0)
+        wanted = np.where(known, sum((ended > edge).astype(float) for edge in edges), np.nan)
+        np.testing.assert_array_equal(targets.regime_now[now, i, 0], wanted)
+        np.testing.assert_array_equal(
+            targets.liquidity_cost_now[now, i, 0], targets.liquidity_cost[before, i, 0]
+        )
+    cost, row = relative_cost(Measures(panel=panel)), 400
+    last = np.flatnonzero(panel.present[: row + 1, 0])[-horizon:]
+    wanted = cost[last, 0].mean()
+    np.testing.assert_allclose(targets.liquidity_cost_now[row, 0, 0], wanted, rtol=1e-10)
+    assert set(np.unique(targets.regime_now[np.isfinite(targets.regime_now)])) == {0.0, 1.0, 2.0}
+    np.testing.assert_array_equal(targets.regime_now == 2.0, targets.stress_now == 1.0)
+    assert np.isfinite(targets.liquidity_cost_now).any()
 
 
 def test_one_period_after_friday_is_monday_for_an_exchange_and_saturday_for_a_coin(

@@ -21,6 +21,7 @@ from foremargin.backtest.report.score_tables import (
     score_table,
     where_table,
 )
+from foremargin.backtest.report.state_tables import COST_COLUMNS, REGIME_COLUMNS, state_sentences
 from foremargin.backtest.report.tables import NOT_KNOWN
 from foremargin.markets.findings import findings_frame
 
@@ -130,6 +131,28 @@ def test_the_scores_of_a_group_are_under_its_name(evaluation):
     assert cells(table, "sharp")["middle"].startswith(f"{value:.4f}")
 
 
+def test_regimes_and_cost_are_marked_against_what_needs_no_model(evaluation):
+    pooled = at(evaluation.pooled).copy()
+    for columns, prefix, other in (
+        (REGIME_COLUMNS, "regime_", "transitions"),
+        (COST_COLUMNS, "liquidity_cost_", "now"),
+    ):
+        key = columns[0].key
+        for p_value, t, mark in ((0.01, -3.0, "<"), (0.01, 3.0, ">"), (0.2, -1.0, " ")):
+            test = [f"{prefix}dm_p_value_{other}", f"{prefix}dm_t_{other}"]
+            pooled.loc[pooled.model == "sharp", test] = p_value, t
+            table = score_table(pooled, columns)
+            assert [row.cells[0] for row in table.rows] == ["sharp", "blunt"]
+            assert cells(table, "sharp")[key].endswith(f"*={mark}")
+
+
+def test_a_group_has_as_many_rows_as_were_scored(evaluation):
+    grouped = at(evaluation.grouped[Grouping.INSTRUMENT]).assign(n_regime=77)
+    table = group_table(grouped, REGIME_COLUMNS[0], by=Grouping.INSTRUMENT)
+    assert [column.unit for column in table.columns[1:]] == ["77 rows", "77 rows"]
+    assert [row.cells[0] for row in table.rows] == ["sharp", "blunt"]
+
+
 def test_where_the_winner_wins_and_where_not(evaluation):
     pooled, grouped = at(evaluation.pooled), at(evaluation.grouped[Grouping.INSTRUMENT]).copy()
     beta = (grouped.instrument == "BETA") & (grouped.model == "sharp")
@@ -168,6 +191,44 @@ def test_the_page_has_every_figure_every_horizon_and_the_run(page, evaluation):
         assert words in page
     best = at(evaluation.pooled).iloc[0]
     assert f"By QLIKE, sharp is best ({best.qlike_loss:.4f} on {best.n:,} rows)" in page
+
+
+def test_the_page_says_who_knows_regimes_and_cost_best(page, evaluation):
+    best = at(evaluation.pooled).iloc[0]
+    text = page.replace("\N{NO-BREAK SPACE}", " ")
+    assert (
+        f"in {best.n_regime:,} rows; sharp says so best (ranked probability loss "
+        f"{best.ranked_probability_loss:.4f}" in text
+    )
+    assert (
+        f"Of the cost of trading sharp is best (QLIKE {best.liquidity_cost_qlike_loss:.4f}" in text
+    )
+    assert "significant at 5 %" in text
+    assert page.count("<h3>Regimes</h3>") == 2
+    assert page.count("<h3>Cost of trading</h3>") == 2
+    for words in ("Ranked probability loss by tercile", "QLIKE of the cost by instrument"):
+        assert words in page
+
+
+def test_the_best_of_each_is_named_and_whether_that_is_sure(evaluation):
+    pooled = at(evaluation.pooled).copy()
+    other = pooled.model == "blunt"
+    pooled.loc[other, ["ranked_probability_loss", "liquidity_cost_qlike_loss"]] = 1e-3
+    pooled.loc[other, "regime_dm_p_value_transitions"] = 0.06
+    pooled.loc[other, "liquidity_cost_dm_p_value_now"] = np.nan
+    regimes, cost = state_sentences(pooled)
+    assert "blunt says so best" in regimes
+    assert regimes.endswith("against past transitions, not significant at 5 %).")
+    assert "blunt is best (QLIKE 0.0010" in cost
+    assert cost.endswith("of that of the cost now).")
+
+
+def test_a_page_without_regimes_says_nothing_of_them(make_forecasts):
+    text = render_evaluation(
+        evaluate(make_forecasts(horizons=(1,), state=())), figures=[], context=CONTEXT
+    )
+    for words in ("<h3>Regimes", "The regime is", "<h3>Cost of trading"):
+        assert words not in text
 
 
 def test_equal_inputs_give_an_equal_page(make_forecasts):
