@@ -63,11 +63,12 @@ def berkowitz(pit: ArrayLike) -> TestResult:
             f"pit must vary, was {values[0]:g} in every period; pass one value per outcome"
         )
     score = special.ndtri(values)
-    found = _GRID[np.argmin([_minus_profile(rho, score) for rho in _GRID])]
+    series = _Autoregression(score)
+    found = _GRID[np.argmin(series.minus_profile(_GRID))]
     step = _GRID[1] - _GRID[0]
     bounds = max(found - step, -1.0 + 1e-9), min(found + step, 1.0 - 1e-9)
     best = optimize.minimize_scalar(
-        _minus_profile, bounds=bounds, args=(score,), method="bounded", options={"xatol": 1e-9}
+        series.minus_profile, bounds=bounds, method="bounded", options={"xatol": 1e-9}
     )
     # Both sides leave out n / 2 ln(2 pi).
     return chi2_result(2.0 * (-float(best.fun) + 0.5 * float(score @ score)), df=3)
@@ -139,15 +140,29 @@ def berkowitz_tail(pit: ArrayLike, *, tail_probability: float) -> TestResult:
     return chi2_result(2.0 * gain, df=2)
 
 
-def _minus_profile(rho: float, score: NDArray[np.float64]) -> float:
-    """Minus the exact AR(1) log-likelihood at its best mean and variance, without its constant."""
-    n = score.size
-    weight = 1.0 + rho + (n - 1) * (1.0 - rho)
-    mean = ((1.0 + rho) * score[0] + (score[1:] - rho * score[:-1]).sum()) / weight
-    deviation = score - mean
-    error = deviation[1:] - rho * deviation[:-1]
-    variance = ((1.0 - rho**2) * deviation[0] ** 2 + error @ error) / n
-    return float(0.5 * (n * np.log(variance) - np.log1p(-(rho**2)) + n))
+class _Autoregression:
+    """Exact likelihood of an AR(1) series as a function of its autocorrelation."""
+
+    def __init__(self, score: NDArray[np.float64]) -> None:
+        # The mean is free, so a shift changes nothing; without it squares would cancel.
+        centred = score - score.mean()
+        now, before = centred[1:], centred[:-1]
+        self._n, self._first = score.size, float(centred[0])
+        self._sums = float(now.sum()), float(before.sum())
+        self._squares = float(now @ now), float(now @ before), float(before @ before)
+
+    def minus_profile(self, rho: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Minus the log-likelihood at the best mean and variance, without its constant."""
+        n, (sum_now, sum_before) = self._n, self._sums
+        now, both, before = self._squares
+        rest = sum_now - rho * sum_before
+        weight = 1.0 + rho + (n - 1) * (1.0 - rho)
+        mean = ((1.0 + rho) * self._first + rest) / weight
+        drift = (1.0 - rho) * mean
+        errors = now - 2.0 * rho * both + rho**2 * before - 2.0 * drift * rest + (n - 1) * drift**2
+        variance = ((1.0 - rho**2) * (self._first - mean) ** 2 + errors) / n
+        profile: NDArray[np.float64] = 0.5 * (n * np.log(variance) - np.log1p(-(rho**2)) + n)
+        return profile
 
 
 @dataclass(frozen=True, kw_only=True)
