@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 
 LENGTHS = (250, 1_000, 2_500)
 TAIL_PROBABILITIES = (0.01, 0.05)
+HYPOTHESES = ("right", "double", "clusters")
 SIGNIFICANCE_LEVEL = 0.05
 N_NULL = 999  # one law per test, length and probability; it moves simulated sizes by 0.7 points
 N_SERIES = 1_000  # standard errors of 0.7 points at 5 %, of at most 1.6 elsewhere
@@ -133,8 +134,8 @@ def p_values(draw: Callable[[np.random.Generator], Array], n: int, seed: int, ta
 def rejected(case: Case) -> Iterator[tuple[str, str, Array]]:
     """Yield for each hypothesis the per cent rejected by reported and by simulated p-values."""
     null = p_values(case.right, N_NULL, 1, case.tail)
-    hypotheses = {"right": case.right, "double": case.double, "clusters": case.clusters}
-    for seed, (name, draw) in enumerate(hypotheses.items(), start=2):
+    draws = (case.right, case.double, case.clusters)
+    for seed, (name, draw) in enumerate(zip(HYPOTHESES, draws, strict=True), start=2):
         seen = p_values(draw, N_SERIES, seed, case.tail)
         # What the reported p-values are worth under the hypothesis is seen on both samples.
         reported = np.concatenate([seen, null], axis=1) if name == "right" else seen
@@ -152,11 +153,11 @@ def table(tail: float) -> pd.DataFrame:
     columns = {}
     for n in LENGTHS:
         found = {(name, kind): share for name, kind, share in rejected(Case(n=n, tail=tail))}
-        for name in ("right", "double", "clusters"):
+        for name in HYPOTHESES:
             pairs = zip(found[name, "reported"], found[name, "simulated"], strict=True)
             columns[name, n] = [f"{one:.0f} / {other:.0f}" for one, other in pairs]
     frame = pd.DataFrame(columns, index=pd.Index(list(TESTS), name="test"))
-    return frame[[(name, n) for name in ("right", "double", "clusters") for n in LENGTHS]]
+    return frame[[(name, n) for name in HYPOTHESES for n in LENGTHS]]
 
 
 def main() -> None:
@@ -164,8 +165,9 @@ def main() -> None:
     for tail in TAIL_PROBABILITIES:
         print(f"\nPer cent rejected at {SIGNIFICANCE_LEVEL:.0%}, tail probability {tail:.0%}\n")
         frame = table(tail)
-        print(f"| test | {' | '.join(f'{name} {n:,}' for name, n in frame.columns)} |")
-        print(f"| --- | {' | '.join('---:' for _ in frame.columns)} |")
+        head = [f"{name} {n:,}" for name in HYPOTHESES for n in LENGTHS]
+        print(f"| test | {' | '.join(head)} |")
+        print(f"| --- | {' | '.join('---:' for _ in head)} |")
         for test, row in frame.iterrows():
             print(f"| {test} | {' | '.join(row)} |")
 

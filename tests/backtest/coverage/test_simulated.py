@@ -28,7 +28,10 @@ def exact_bounds(test, n_breaches: int, n: int, tail_probability: float) -> tupl
     """Binomial probabilities of smaller p-values than the one seen, and of no larger ones."""
     counts = np.arange(n + 1)
     p_value = np.array(
-        [test(first_breaches(k, n), tail_probability=tail_probability).p_value for k in counts]
+        [
+            test(first_breaches(k, n), tail_probability=tail_probability).p_value
+            for k in range(n + 1)
+        ]
     )
     mass = stats.binom.pmf(counts, n, tail_probability)
     seen = p_value[n_breaches]
@@ -117,8 +120,10 @@ def test_a_margin_that_foretells_breaches_is_handed_on():
     margin = rng.uniform(0.02, 0.06, 800)
     breach = rng.random(800) < np.where(margin < 0.04, 0.1, 0.002)
     p_value = [
-        simulated(dynamic_quantile, breach, tail_probability=0.05, rng=rng, **options).p_value
-        for options in ({"value_at_risk": margin}, {})
+        simulated(
+            dynamic_quantile, breach, tail_probability=0.05, rng=rng, value_at_risk=known
+        ).p_value
+        for known in (margin, None)
     ]
     assert p_value[0] < 0.01 < p_value[1]
 
@@ -207,19 +212,20 @@ def test_a_draw_of_zero_becomes_a_number_below_one():
 
 def test_the_conditional_test_of_shortfall_is_repaired():
     rng = np.random.default_rng(17)
-    options = {"tail_probability": 0.01}
     null = null_p_values(
-        du_escanciano_conditional, uniforms(250), rng=rng, n_simulations=999, **options
+        du_escanciano_conditional, uniforms(250), rng=rng, n_simulations=999, tail_probability=0.01
     )
     pit = [uniforms(250)(rng) for _ in range(1000)]
-    reported = np.array([du_escanciano_conditional(u, **options).p_value for u in pit])
+    reported = np.array([du_escanciano_conditional(u, tail_probability=0.01).p_value for u in pit])
     ranked = np.array([rank_p_value(p, null, rng=rng) for p in reported])
     # Reported about 10 %; ranked 5 %, with standard errors of 0.7 points from either sample and a
     # false-alarm rate of 1e-4 for four of both together.
     assert (reported < 0.05).mean() > 0.075
     assert (ranked <= 0.05).mean() == pytest.approx(0.05, abs=0.04)
-    result = simulated_pit(du_escanciano_conditional, pit[0], rng=rng, n_simulations=39, **options)
-    assert result.statistic == du_escanciano_conditional(pit[0], **options).statistic
+    result = simulated_pit(
+        du_escanciano_conditional, pit[0], rng=rng, n_simulations=39, tail_probability=0.01
+    )
+    assert result.statistic == du_escanciano_conditional(pit[0], tail_probability=0.01).statistic
 
 
 @pytest.mark.slow
