@@ -70,9 +70,11 @@ def du_escanciano_conditional(
               \qquad \hat\gamma_j = \frac{1}{n - j} \sum_{t=j+1}^{n}
               \Big(H_t - \frac p2\Big)\Big(H_{t-j} - \frac p2\Big)
 
-    Most products are nearly zero, and one close pair of breaches may be a rejection: with few
-    expected breaches take the p-value from :func:`simulated_pit`. As for the unconditional
-    test, an estimation sample that is not much longer than this one moves the law of C.
+    Most products are nearly zero, and one close pair of breaches may be a rejection: simulated at
+    a significance level of 5 %, it rejects a right law in 9 to 14 % of cases at p = 1 % and n
+    from 250 to 2500, in 5 to 8 % at p = 5 %. With few expected breaches take the p-value from
+    :func:`simulated_pit`. As for the unconditional test, an estimation sample that is not much
+    longer than this one moves the law of C.
 
     Parameters
     ----------

