@@ -68,7 +68,10 @@ def berkowitz(pit: ArrayLike) -> TestResult:
     step = _GRID[1] - _GRID[0]
     bounds = max(found - step, -1.0 + 1e-9), min(found + step, 1.0 - 1e-9)
     best = optimize.minimize_scalar(
-        series.minus_profile, bounds=bounds, method="bounded", options={"xatol": 1e-9}
+        lambda rho: float(series.minus_profile(rho)),
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-9},
     )
     # Both sides leave out n / 2 ln(2 pi).
     return chi2_result(2.0 * (-float(best.fun) + 0.5 * float(score @ score)), df=3)
@@ -151,7 +154,7 @@ class _Autoregression:
         self._sums = float(now.sum()), float(before.sum())
         self._squares = float(now @ now), float(now @ before), float(before @ before)
 
-    def minus_profile(self, rho: NDArray[np.float64]) -> NDArray[np.float64]:
+    def minus_profile(self, rho: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Minus the log-likelihood at the best mean and variance, without its constant."""
         n, (sum_now, sum_before) = self._n, self._sums
         now, both, before = self._squares
@@ -161,8 +164,7 @@ class _Autoregression:
         drift = (1.0 - rho) * mean
         errors = now - 2.0 * rho * both + rho**2 * before - 2.0 * drift * rest + (n - 1) * drift**2
         variance = ((1.0 - rho**2) * (self._first - mean) ** 2 + errors) / n
-        profile: NDArray[np.float64] = 0.5 * (n * np.log(variance) - np.log1p(-(rho**2)) + n)
-        return profile
+        return np.asarray(0.5 * (n * np.log(variance) - np.log1p(-(rho**2)) + n))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def exact_bounds(test, n_breaches: int, n: int, tail_probability: float) -> tupl
     return float(mass[p_value < seen].sum()), float(mass[p_value <= seen].sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [kupiec_pof, basel_traffic_light])
 @pytest.mark.parametrize("n_breaches", [0, 4, 7])
 def test_the_simulated_p_value_is_the_exact_binomial_one(test, n_breaches):
