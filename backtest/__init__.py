@@ -26,6 +26,17 @@ from .discrimination import (
     reliability_curve,
     roc_auc,
 )
+from .expected_shortfall import (
+    JointRegression,
+    acerbi_szekely_minimally_biased,
+    acerbi_szekely_z1,
+    acerbi_szekely_z2,
+    acerbi_szekely_z3,
+    expected_shortfall_regression,
+    joint_regression,
+    mcneil_frey,
+    nolde_ziegel,
+)
 from .losses import fz0_loss, qlike_loss, quantile_loss, shortfall
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
 from .replay import Replay, replay
@@ -39,6 +50,7 @@ __all__ = [
     "Cells",
     "Family",
     "Grouping",
+    "JointRegression",
     "ModelConfidenceSet",
     "Replay",
     "SideBySide",
@@ -46,6 +58,10 @@ __all__ = [
     "TrafficLight",
     "TrafficLightZone",
     "Verdict",
+    "acerbi_szekely_minimally_biased",
+    "acerbi_szekely_z1",
+    "acerbi_szekely_z2",
+    "acerbi_szekely_z3",
     "basel_traffic_light",
     "binomial_coverage",
     "bootstrap_interval",
@@ -56,8 +72,10 @@ __all__ = [
     "diebold_mariano",
     "dynamic_quantile",
     "expected_calibration_error",
+    "expected_shortfall_regression",
     "fz0_loss",
     "holm",
+    "joint_regression",
     "judge",
     "kupiec_pof",
     "kupiec_tuff",
@@ -65,8 +83,10 @@ __all__ = [
     "largest_increase",
     "log_loss",
     "make_cells",
+    "mcneil_frey",
     "model_confidence_set",
     "newey_west_t",
+    "nolde_ziegel",
     "peak_to_trough",
     "pr_auc",
     "qlike_loss",
