@@ -43,7 +43,8 @@ def joint_loss(point: Array, loss: Array, x: Array, w: Array, tail: float) -> fl
             total += np.log(product)
             product = 1.0
     total += np.log(product)
-    return total / len(loss)
+    mean: float = total / len(loss)
+    return mean
 
 
 @njit(cache=True)
@@ -96,8 +97,8 @@ def _descend(
         for i in range(1, k + 1):
             corner[i] = 0.5 * (corner[i] + corner[0])
             value[i] = joint_loss(corner[i], loss, x, w, tail)
-    i = np.argmin(value)
-    return corner[i].copy(), value[i]
+    lowest = np.argmin(value)
+    return corner[lowest].copy(), value[lowest]
 
 
 @njit(cache=True)

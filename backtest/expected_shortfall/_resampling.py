@@ -33,6 +33,12 @@ def simulated_p_value(
     return (n_below + 1) / (n_draws + 1)
 
 
+def share_at_or_below(drawn: Array, seen: float) -> float:
+    """P-value of `seen` among draws that a scale has given the right mean."""
+    # The scale leaves rounding errors on values that are equal.
+    return (int(np.sum(drawn <= seen + 1e-12 * max(1.0, abs(seen)))) + 1) / (drawn.size + 1)
+
+
 def loss_blocks(
     simulated_loss: SimulatedLoss, n: int, *, n_resamples: int, rng: np.random.Generator
 ) -> Iterator[Array]:
@@ -99,7 +105,7 @@ def compound_sums(
     n_resamples: int,
     rng: np.random.Generator,
 ) -> Array:
-    """Sums of values over the breaches of simulated histories.
+    """Add up values over the breaches of simulated histories.
 
     The number of breaches of a history is binomial: each of n periods breaches with the tail
     probability. A breach adds a value drawn from `value`, shape (x,), times a weight drawn from

@@ -35,6 +35,12 @@ class Tail:
         """Distance of the two forecasts as a fraction of the shortfall, in [0, 1), shape (n,)."""
         return 1.0 - self.value_at_risk / self.expected_shortfall
 
+    @property
+    def excess(self) -> NDArray[np.float64]:
+        """Excess of each breach over the value at risk, fraction of the shortfall, shape (x,)."""
+        ratio: NDArray[np.float64] = (self.loss - self.value_at_risk) / self.expected_shortfall
+        return ratio[self.breach]
+
 
 def as_tail(
     loss: ArrayLike,

@@ -2,7 +2,7 @@ r"""Tests of Acerbi and Szekely: the ratio of losses beyond the value at risk to
 
 With :math:`L` the loss, :math:`v` and :math:`e` the forecasts, :math:`I_t = 1\{L_t > v_t\}` and
 :math:`x = \sum I_t`, every statistic is zero on average if the forecasts are right and negative if
-risk is understated. The papers write profit :math:`y = -L` (and, in some texts, negative forecasts):
+risk is understated. The papers write profit :math:`y = -L`, and some texts negative forecasts:
 :math:`y_t / (-e_t) = L_t / e_t`, so the values are the same.
 
 All p-values are one-sided: the probability of a value this low or lower. Where the whole law of
@@ -14,18 +14,17 @@ horizon of several periods overlap: thin them first.
 
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
 from .._results import TestResult
 from ._resampling import (
     SimulatedLoss,
     bootstrap_mean_p_value,
     compound_sums,
     loss_blocks,
+    share_at_or_below,
     simulated_p_value,
 )
 from ._tail import Tail, as_tail
@@ -89,7 +88,8 @@ def acerbi_szekely_z1(
 
     Examples
     --------
-    >>> acerbi_szekely_z1([1.0, 3.0, 5.0], 2.0, 2.5, tail_probability=0.025).statistic.round(10)
+    >>> result = acerbi_szekely_z1([1.0, 3.0, 5.0], 2.0, 2.5, tail_probability=0.025)
+    >>> round(result.statistic, 10)
     -0.6
     """
     tail = as_tail(loss, value_at_risk, expected_shortfall, tail_probability=tail_probability)
@@ -158,7 +158,7 @@ def acerbi_szekely_z2(
     Examples
     --------
     >>> loss = [1.0] * 38 + [3.0, 5.0]
-    >>> acerbi_szekely_z2(loss, 2.0, 2.5, tail_probability=0.025).statistic.round(10)
+    >>> round(acerbi_szekely_z2(loss, 2.0, 2.5, tail_probability=0.025).statistic, 10)
     -2.2
     """
     tail = as_tail(loss, value_at_risk, expected_shortfall, tail_probability=tail_probability)
@@ -172,7 +172,7 @@ def acerbi_szekely_z2(
         p_value = simulated_p_value(statistic, tail.loss, blocks)
     else:
         gap = tail.gap[tail.breach]
-        excess = _excess(tail)
+        excess = tail.excess
         sums = compound_sums(
             1.0 - gap + excess * (gap.mean() / excess.mean()),
             np.ones(tail.loss.size),
@@ -180,91 +180,7 @@ def acerbi_szekely_z2(
             n_resamples=n_resamples,
             rng=draw,
         )
-        p_value = _share_at_or_below(1.0 - sums / (tail.loss.size * tail_probability), seen)
-    return TestResult(statistic=seen, p_value=p_value, df=None)
-
-
-def acerbi_szekely_minimally_biased(
-    loss: ArrayLike,
-    value_at_risk: ArrayLike,
-    expected_shortfall: ArrayLike,
-    *,
-    tail_probability: float,
-    form: Literal["relative", "absolute"] = "relative",
-    simulated_loss: SimulatedLoss | None = None,
-    n_resamples: int = 5_000,
-    rng: np.random.Generator | int = 0,
-) -> TestResult:
-    r"""Test that hardly feels an error of the value at risk.
-
-    .. math:: Z_{abs} = \frac1n \sum_t \Bigl[e_t - v_t - \frac{(L_t - v_t)_+}{p}\Bigr], \qquad
-              Z_{rel} = \frac1n \sum_t \frac{e_t - v_t - (L_t - v_t)_+ / p}{e_t}
-
-    The expected shortfall is the minimum of :math:`v + E(L - v)_+ / p` over :math:`v`, so a small
-    error of :math:`v` counts in the second order, and always makes the statistic lower.
-
-    Without a law: histories with a binomial number of breaches, each of the excess of one that was
-    seen, scaled so that the statistic is zero on average.
-
-    Parameters
-    ----------
-    loss : array_like, shape (n,)
-        Realised loss, fraction of notional; positive means money lost.
-    value_at_risk, expected_shortfall : array_like, shape (n,) or a number
-        Forecasts as positive losses, same unit; ``0 < value_at_risk <= expected_shortfall``.
-    tail_probability : float
-        Tail probability :math:`p` of both forecasts in (0, 1), for example 0.025.
-    form : {"relative", "absolute"}
-        Whether a period counts relative to its forecast, or in money: calm periods then hardly
-        count.
-    simulated_loss, n_resamples, rng
-        As for :func:`acerbi_szekely_z1`; all histories count.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` is dimensionless (relative) or in the unit of the loss (absolute); ``df`` is
-        None. No breach: the highest value possible, and p-value 1.
-
-    Raises
-    ------
-    InputError
-        If a value is not finite, shapes differ, a forecast is not positive, the value at risk
-        exceeds the expected shortfall, or `form` is unknown.
-
-    References
-    ----------
-    Acerbi and Szekely (2017), "General properties of backtestable statistics", SSRN 2905109.
-
-    Examples
-    --------
-    >>> loss = [1.0] * 38 + [3.0, 5.0]
-    >>> result = acerbi_szekely_minimally_biased(loss, 2.0, 2.5, tail_probability=0.025)
-    >>> result.statistic.round(10)
-    -1.4
-    """
-    tail = as_tail(loss, value_at_risk, expected_shortfall, tail_probability=tail_probability)
-    if form not in ("relative", "absolute"):
-        raise InputError(f'form must be "relative" or "absolute", was {form!r}')
-    weight = np.ones(tail.loss.size) if form == "relative" else tail.expected_shortfall
-    statistic = partial(_unbiased, tail=tail, weight=weight, tail_probability=tail_probability)
-    seen = float(statistic(tail.loss[None])[0])
-    draw = np.random.default_rng(rng)
-    if not tail.breach.any():
-        p_value = 1.0
-    elif simulated_loss is not None:
-        blocks = loss_blocks(simulated_loss, tail.loss.size, n_resamples=n_resamples, rng=draw)
-        p_value = simulated_p_value(statistic, tail.loss, blocks)
-    else:
-        level, excess = float(np.mean(weight * tail.gap)), _excess(tail)
-        sums = compound_sums(
-            excess * (level / weight.mean() / excess.mean()),
-            weight,
-            tail_probability=tail_probability,
-            n_resamples=n_resamples,
-            rng=draw,
-        )
-        p_value = _share_at_or_below(level - sums / (tail.loss.size * tail_probability), seen)
+        p_value = share_at_or_below(1.0 - sums / (tail.loss.size * tail_probability), seen)
     return TestResult(statistic=seen, p_value=p_value, df=None)
 
 
@@ -273,7 +189,9 @@ def _z1(loss: NDArray[np.float64], *, tail: Tail) -> NDArray[np.float64]:
     breach = loss > tail.value_at_risk
     total = np.where(breach, loss / tail.expected_shortfall, 0.0).sum(axis=1)
     n_breaches = breach.sum(axis=1)
-    mean = np.divide(total, n_breaches, out=np.full(len(loss), np.nan), where=n_breaches > 0)
+    mean: NDArray[np.float64] = np.divide(
+        total, n_breaches, out=np.full(len(loss), np.nan), where=n_breaches > 0
+    )
     return 1.0 - mean
 
 
@@ -282,28 +200,3 @@ def _z2(loss: NDArray[np.float64], *, tail: Tail, tail_probability: float) -> ND
     total = np.where(breach, loss / tail.expected_shortfall, 0.0).sum(axis=1)
     statistic: NDArray[np.float64] = 1.0 - total / (loss.shape[1] * tail_probability)
     return statistic
-
-
-def _unbiased(
-    loss: NDArray[np.float64],
-    *,
-    tail: Tail,
-    weight: NDArray[np.float64],
-    tail_probability: float,
-) -> NDArray[np.float64]:
-    excess = np.maximum(loss - tail.value_at_risk, 0.0) / tail.expected_shortfall
-    statistic: NDArray[np.float64] = np.mean(
-        weight * (tail.gap - excess / tail_probability), axis=1
-    )
-    return statistic
-
-
-def _excess(tail: Tail) -> NDArray[np.float64]:
-    """Excess of each breach over the value at risk, as a fraction of the shortfall, shape (x,)."""
-    excess: NDArray[np.float64] = (tail.loss - tail.value_at_risk) / tail.expected_shortfall
-    return excess[tail.breach]
-
-
-def _share_at_or_below(drawn: NDArray[np.float64], seen: float) -> float:
-    # The scale that makes the mean zero leaves rounding errors on values that are equal.
-    return (int(np.sum(drawn <= seen + 1e-12 * max(1.0, abs(seen)))) + 1) / (drawn.size + 1)

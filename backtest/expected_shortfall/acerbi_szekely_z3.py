@@ -29,8 +29,8 @@ def acerbi_szekely_z3(
 ) -> TestResult:
     r"""Test of the tail of the forecast law as a whole, by the ranks of what came.
 
-    With :math:`m = \lfloor n p \rfloor` and :math:`Q_t(w)` the loss that the law of period t exceeds
-    with probability w, the shortfall of a sample of exceedance probabilities is
+    With :math:`m = \lfloor n p \rfloor` and :math:`Q_t(w)` the loss that the law of period t
+    exceeds with probability w, the shortfall of a sample of exceedance probabilities is
 
     .. math:: \hat e_t(w) = \frac1m \sum_{j \le m} Q_t(w_{(j)}), \qquad
               Z_3 = 1 - \frac1n \sum_t \frac{\hat e_t(w)}{\mathrm E\,\hat e_t(W)}
@@ -126,9 +126,10 @@ def _mean_ratio(
     losses = _losses(np.concatenate([node, grid, smallest]), loss_quantile, size.n)
     expected = losses[:, : node.size] @ weight
     if np.any(expected <= 0.0):
+        n_bad = int(np.sum(expected <= 0.0))
         raise InputError(
-            f"the expected shortfall of every law must be > 0, found {int(np.sum(expected <= 0.0))} "
-            "that are not; loss_quantile must take exceedance probabilities and return losses"
+            f"the expected shortfall of every law must be > 0, found {n_bad} that are not; "
+            "loss_quantile must take exceedance probabilities and return losses"
         )
     ratio = np.mean(losses[:, node.size :] / expected[:, None], axis=0)
     spline = interpolate.PchipInterpolator(np.log(grid), ratio[: grid.size])

@@ -29,20 +29,20 @@ def expected_shortfall_regression(
     n_resamples: int = 0,
     rng: np.random.Generator | int = 0,
 ) -> TestResult:
-    r"""Regress the loss's expected shortfall on the forecast of it: intercept 0, slope 1?
+    r"""Test that the regression of the shortfall on its forecast has intercept 0 and slope 1.
 
-    ===========  ============================================  ==========================================
-    version      expected shortfall of                         value at risk of the same
-    ===========  ============================================  ==========================================
-    strict       :math:`L_t`: :math:`\gamma_1 + \gamma_2 e_t`  :math:`\beta_1 + \beta_2 e_t`
-    auxiliary    :math:`L_t`: :math:`\gamma_1 + \gamma_2 e_t`  :math:`\beta_1 + \beta_2 v_t`
-    intercept    :math:`L_t - e_t`: :math:`\gamma_1`           :math:`\beta_1 + \beta_2 e_t`
-    ===========  ============================================  ==========================================
+    ===========  ============================  ====================  ========================
+    version      loss                          its shortfall         its value at risk
+    ===========  ============================  ====================  ========================
+    strict       :math:`L_t`                   on 1 and :math:`e_t`  on 1 and :math:`e_t`
+    auxiliary    :math:`L_t`                   on 1 and :math:`e_t`  on 1 and :math:`v_t`
+    intercept    :math:`L_t - e_t`             on 1                  on 1 and :math:`e_t`
+    ===========  ============================  ====================  ========================
 
     by :func:`foremargin.backtest.joint_regression`. Strict and auxiliary are Wald tests,
-    :math:`(\hat\gamma - (0,1))' \hat\Sigma_\gamma^{-1} (\hat\gamma - (0,1)) \sim \chi^2(2)`,
-    two-sided. Intercept is the t test of :math:`\gamma_1 \le 0` against risk that is understated,
-    :math:`\gamma_1 > 0`.
+    :math:`(\hat\gamma - \gamma_0)' \hat\Sigma_\gamma^{-1} (\hat\gamma - \gamma_0) \sim \chi^2(2)`
+    with :math:`\gamma_0 = (0, 1)`, two-sided. Intercept is the t test of :math:`\gamma_1 \le 0`
+    against risk that is understated, :math:`\gamma_1 > 0`.
 
     Only the auxiliary version looks at the forecast of the value at risk, and only as a regressor;
     an error of its scale is no error to any of them.
@@ -93,6 +93,16 @@ def expected_shortfall_regression(
     ----------
     Bayer and Dimitriadis (2022), "Regression-Based Expected Shortfall Backtesting", Journal of
     Financial Econometrics 20(3).
+
+    Examples
+    --------
+    >>> draw = np.random.default_rng(1)
+    >>> sigma = np.exp(0.5 * draw.standard_normal(1000)) / 100
+    >>> loss = sigma * draw.standard_normal(1000)
+    >>> half = expected_shortfall_regression(
+    ...     loss, 0.98 * sigma, 1.17 * sigma, tail_probability=0.025, version="intercept")
+    >>> half.p_value < 0.01
+    True
     """
     tail = as_tail(loss, value_at_risk, expected_shortfall, tail_probability=tail_probability)
     check_longer_than("loss", tail.loss, 4, "a regression of four coefficients")

@@ -111,6 +111,15 @@ def joint_regression(
        framework", Electronic Journal of Statistics 13(1); Patton, Ziegel and Chen (2019), "Dynamic
        semiparametric models for expected shortfall (and Value-at-Risk)", Journal of Econometrics
        211(2), for this loss.
+
+    Examples
+    --------
+    >>> draw = np.random.default_rng(1)
+    >>> known = np.column_stack([np.ones(2000), draw.uniform(1.0, 3.0, 2000)])
+    >>> loss = known[:, 1] * draw.standard_normal(2000)
+    >>> fit = joint_regression(loss, known, known, tail_probability=0.1)
+    >>> fit.expected_shortfall_coefficient.round(1)  # the truth is 0 and 1.755
+    array([0. , 1.7])
     """
     realised = as_series("loss", loss)
     check_probability("tail_probability", tail_probability, example="0.025 for 2.5 %")
@@ -144,7 +153,7 @@ def quantile_regression(loss: Array, x: Array, *, tail_probability: float) -> tu
     level = np.quantile(loss, 1.0 - tail_probability) / unit
     start = basis.T @ np.full(loss.size, level) / loss.size
     point, value = _best([start], loss / unit, basis, np.empty((loss.size, 0)), tail_probability)
-    return np.linalg.solve(triangle, point) * unit, value * unit
+    return _solve(triangle, point) * unit, value * unit
 
 
 def _estimate(
@@ -161,11 +170,7 @@ def _estimate(
     else:
         raise ShapeError(f"start must have shape ({k + w.shape[1]},), was {given.shape}")
     point, value = _best([constant, other], loss, x_basis, w_basis, tail_probability)
-    return (
-        np.linalg.solve(x_triangle, point[:k]),
-        np.linalg.solve(w_triangle, point[k:]),
-        value,
-    )
+    return _solve(x_triangle, point[:k]), _solve(w_triangle, point[k:]), value
 
 
 def _best(
@@ -195,7 +200,7 @@ def _covariance(
     coefficients: tuple[Array, Array],
     kind: Covariance,
 ) -> Array:
-    p, n = tail_probability, loss.size
+    p = tail_probability
     v, e = x @ coefficients[0], w @ coefficients[1]
     x, w, ratio = x / e[:, None], w / e[:, None], (loss - v) / e
     gap = 1.0 - v / e
@@ -216,8 +221,9 @@ def _covariance(
     k = x.shape[1]
     outer[:k, :k] = x.T @ x * (_density_at_zero(ratio, p) / p)
     outer[k:, k:] = w.T @ w
-    bread = np.linalg.inv(outer / n)
-    return bread @ (inner / n) @ bread / n
+    bread = np.linalg.inv(outer)
+    spread_of_both: Array = bread @ inner @ bread
+    return spread_of_both
 
 
 def _density_at_zero(ratio: Array, tail_probability: float) -> float:
@@ -236,7 +242,7 @@ def _density_at_zero(ratio: Array, tail_probability: float) -> float:
         width /= 2.0
     spread = min(ratio.std(), np.subtract(*np.quantile(ratio, [0.75, 0.25])) / 1.349)
     reach = spread * (stats.norm.isf(p - width) - stats.norm.isf(p + width))
-    return max(float(np.mean(np.abs(ratio) < reach)), 1.0 / n) / (2.0 * reach)
+    return float(max(np.mean(np.abs(ratio) < reach), 1.0 / n) / (2.0 * reach))
 
 
 def _tail_mean(loss: Array, tail_probability: float) -> float:
@@ -255,6 +261,10 @@ def _orthogonal(regressors: Array) -> tuple[Array, Array]:
     basis, triangle = np.linalg.qr(regressors)
     root = np.sqrt(len(regressors))
     return np.ascontiguousarray(basis * root), triangle / root
+
+
+def _solve(triangle: Array, point: Array) -> Array:
+    return np.asarray(np.linalg.solve(triangle, point), dtype=np.float64)
 
 
 def _as_regressors(name: str, values: ArrayLike, n: int) -> Array:

@@ -1,4 +1,4 @@
-r"""The test of McNeil and Frey: is the mean loss beyond the value at risk the expected shortfall?"""
+"""The test of McNeil and Frey: the mean loss beyond the value at risk is the shortfall."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,7 +65,7 @@ def mcneil_frey(
 
     Examples
     --------
-    >>> mcneil_frey([1.0, 3.0, 4.0, 5.0], 2.0, 3.0).statistic.round(6)
+    >>> round(mcneil_frey([1.0, 3.0, 4.0, 5.0], 2.0, 3.0).statistic, 6)
     1.732051
     """
     tail = as_tail(loss, value_at_risk, expected_shortfall, tail_probability=tail_probability)

@@ -34,16 +34,16 @@ def nolde_ziegel(
     .. math:: T = n\,\bar Z' \Bigl(\tfrac1n \sum Z_t Z_t'\Bigr)^{-1} \bar Z \sim \chi^2(q), \qquad
               t_i = \sqrt n\, \bar Z_i \Big/ \sqrt{\tfrac1n \sum Z_{it}^2}
 
-    ===========  =====================================================  ==========================
-    version      two-sided                                              understated
-    ===========  =====================================================  ==========================
-    simple       :math:`(V_1, V_2)`                                     :math:`(V_1, V_2)`
-    general      :math:`[(e - v) V_1 / p + V_2] / \sigma`               :math:`(V_1, v V_1, V_2, V_2 / \sigma)`
-    ===========  =====================================================  ==========================
+    =============  ================================  =============================================
+    products       two-sided                         understated
+    =============  ================================  =============================================
+    simple         :math:`V_1, V_2`                  :math:`V_1, V_2`
+    general        :math:`(g V_1 + V_2) / \sigma`    :math:`V_1,\; v V_1,\; V_2,\; V_2 / \sigma`
+    =============  ================================  =============================================
 
-    General where a volatility is given. "understated" refers each :math:`t_i` to the normal law,
-    rejects for low values, and joins the p-values by the rule of Hommel [2]_, which holds for any
-    dependence: :math:`\min_j (q\, C_q / j)\, p_{(j)}` with :math:`C_q = \sum_{i \le q} 1/i`.
+    with :math:`g = (e - v) / p`; general where a volatility is given [1]_. "understated" refers each
+    :math:`t_i` to the normal law, rejects for low values, and joins the p-values by the rule of
+    Hommel [2]_, which holds for any dependence: :math:`\min_j (q\, C_q / j)\, p_{(j)}` with :math:`C_q = \sum_{i \le q} 1/i`.
 
     Large-sample, and breaches are few: see the guide for measured sizes.
 
