@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# Where v and e both fell to zero in one period, log e would be a minimum that says nothing.
+SMALLEST = 1e-3  # in units of the mean of the largest losses
 _MOST_STEPS = 4_000
 _MOST_RESTARTS = 30
-_ENOUGH = 1e-9  # a restart that lowers the loss by less ends the search
+_ENOUGH = 1e-8  # a restart that lowers the loss by less ends the search
 
 
 @njit(cache=True)
 def joint_loss(point: Array, loss: Array, x: Array, w: Array, tail: float) -> float:
-    """Mean of ``(v + max(loss - v, 0) / tail) / e + log e``; infinite unless v and e are positive.
+    """Mean of ``(v + max(loss - v, 0) / tail) / e + log e``; infinite where v or e is too small.
 
     ``v = x point[:k]`` and ``e = w point[k:]``. Without columns in `w`, e is 1 and v may have any
     sign: the quantile loss.
@@ -34,7 +36,7 @@ def joint_loss(point: Array, loss: Array, x: Array, w: Array, tail: float) -> fl
         if m == 0:
             total += cost
             continue
-        if v <= 0.0 or e <= 0.0:
+        if v < SMALLEST or e < SMALLEST:
             return np.inf
         total += cost / e
         # One logarithm for the product of eight: it would be most of the work.
@@ -84,7 +86,7 @@ def _descend(
         order = np.argsort(value)
         corner, value = corner[order], value[order]
         spread = np.max(np.abs(corner[1:] - corner[0]))
-        if value[k] - value[0] < 1e-10 and spread < 1e-6:
+        if value[k] - value[0] < 1e-9 and spread < 1e-5:
             break
         centre = np.zeros(k)
         for i in range(k):

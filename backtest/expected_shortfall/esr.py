@@ -59,7 +59,8 @@ def expected_shortfall_regression(
         Realised loss, fraction of notional; positive means money lost.
     value_at_risk, expected_shortfall : array_like, shape (n,) or a number
         Forecasts as positive losses, same unit; ``0 < value_at_risk <= expected_shortfall``. The
-        expected shortfall must vary; so must the value at risk in the auxiliary version.
+        expected shortfall must vary, except in the intercept version; so must the value at risk in
+        the auxiliary version.
     tail_probability : float
         Tail probability :math:`p` of both forecasts in (0, 1), for example 0.025.
     version : {"strict", "auxiliary", "intercept"}
@@ -143,7 +144,8 @@ def _statistic(tail: Tail, tail_probability: float, version: Version) -> float:
 
 def _intercept(tail: Tail, tail_probability: float) -> float:
     loss, e = tail.loss - tail.expected_shortfall, tail.expected_shortfall
-    x = _with_constant(e)
+    varies = np.ptp(e) > 1e-10 * e.max()
+    x = _with_constant(e) if varies else np.ones((e.size, 1))
     beta, gamma = quantile_regression(loss, x, tail_probability=tail_probability)
     v = x @ beta
     ratio = ((loss - v) / e)[loss > v]

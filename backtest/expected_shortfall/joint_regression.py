@@ -61,8 +61,9 @@ def joint_regression(
 
     .. math:: \frac{(L_t - v_t)_+}{p\,e_t} + \frac{v_t}{e_t} + \ln e_t - 1,
 
-    over coefficients with positive :math:`v_t` and :math:`e_t`, by restarted simplex searches from
-    two points. The covariance is :math:`\Lambda^{-1} C \Lambda^{-1} / n` with
+    over coefficients that keep :math:`v_t` and :math:`e_t` above a thousandth of the mean of the
+    largest losses, by restarted simplex searches from two points. The covariance is
+    :math:`\Lambda^{-1} C \Lambda^{-1} / n` with
 
     .. math:: \Lambda_{\beta\beta} = \overline{\frac{f_t}{p\,e_t} x_t x_t'}, \quad
               \Lambda_{\gamma\gamma} = \overline{\frac{w_t w_t'}{e_t^2}}, \quad

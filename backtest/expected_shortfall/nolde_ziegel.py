@@ -41,9 +41,10 @@ def nolde_ziegel(
     general        :math:`(g V_1 + V_2) / \sigma`    :math:`V_1,\; v V_1,\; V_2,\; V_2 / \sigma`
     =============  ================================  =============================================
 
-    with :math:`g = (e - v) / p`; general where a volatility is given [1]_. "understated" refers each
-    :math:`t_i` to the normal law, rejects for low values, and joins the p-values by the rule of
-    Hommel [2]_, which holds for any dependence: :math:`\min_j (q\, C_q / j)\, p_{(j)}` with :math:`C_q = \sum_{i \le q} 1/i`.
+    with :math:`g = (e - v) / p`; general where a volatility is given [1]_. "understated" refers
+    each :math:`t_i` to the normal law, rejects for low values, and joins the p-values by the rule
+    of Hommel [2]_, which holds for any dependence: :math:`\min_j (q\, C_q / j)\, p_{(j)}` with
+    :math:`C_q = \sum_{i \le q} 1/i`.
 
     Large-sample, and breaches are few: see the guide for measured sizes.
 
