@@ -4,7 +4,7 @@ Losses are volatility times a standardised normal or Student t(5) draw; the vola
 a GARCH(1,1). The forecaster knows the volatility and the law; then one thing is made wrong. Sizes
 are from 300 histories (standard error 1.3 points at 5 %) and powers from 100 (at most 5 points);
 100 and 50 for tests that simulate a law (2 and 7 points), 40 and 20 for regressions with two slopes
-(3 to 8, and 11 points). Their bootstrap is run at 250 periods only. Two to three minutes on one core.
+(3 to 8, and 11 points). Their bootstrap is run at 250 periods only. Three minutes on one core.
 """
 
 from collections.abc import Callable

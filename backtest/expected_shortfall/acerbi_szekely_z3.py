@@ -143,15 +143,15 @@ def _mean_ratio(
 
 def _quadrature(size: _Size) -> tuple[Array, Array]:
     """Nodes and weights whose sum of products with Q is the expected shortfall of a sample."""
-    # The weight of Q falls from n / m to nothing around p; before that Q itself bends most, on
-    # the scale of the logarithm.
+    # Q bends on the scale of the logarithm; its weight is n / m, and falls to nothing around p.
     bend = float(stats.beta.ppf(1e-6, size.m, size.n - size.m + 1))
     at, share = _NODES
-    half = 0.5 * np.log(bend / _RAREST)
-    rare = np.exp(np.log(_RAREST) + half * (at + 1.0))
-    reach = 0.5 * (size.widest - bend)
-    node = np.concatenate([rare, bend + reach * (at + 1.0)])
-    weight = np.concatenate([half * rare * share, reach * share])
+    pieces = []
+    for low, high in ((_RAREST, bend), (bend, size.widest)):
+        half = 0.5 * np.log(high / low)
+        node = low * np.exp(half * (at + 1.0))
+        pieces.append((node, half * node * share))
+    node, weight = (np.concatenate(part) for part in zip(*pieces, strict=True))
     return node, weight * stats.binom.cdf(size.m - 1, size.n - 1, node) * (size.n / size.m)
 
 
