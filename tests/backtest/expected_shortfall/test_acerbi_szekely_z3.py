@@ -58,9 +58,10 @@ def test_the_expected_shortfall_of_a_sample_is_its_mean_over_samples():
 
 def test_one_law_up_to_scale_gives_the_same_for_every_scale():
     w, sigma = exceedances(250, 4), np.exp(np.random.default_rng(5).standard_normal(250))
-    kwargs = {"tail_probability": 0.025, "n_resamples": 200}
-    moving = acerbi_szekely_z3(w, law_of(stats.norm(), sigma), **kwargs)
-    still = acerbi_szekely_z3(w, law_of(stats.norm(), np.ones(250)), **kwargs)
+    moving, still = (
+        acerbi_szekely_z3(w, law_of(stats.norm(), scale), tail_probability=0.025, n_resamples=200)
+        for scale in (sigma, np.ones(250))
+    )
     assert moving.statistic == pytest.approx(still.statistic, rel=1e-9)
     assert moving.p_value == still.p_value
 
@@ -142,4 +143,5 @@ def test_ties_are_an_ordinary_case():
     result = acerbi_szekely_z3(
         np.full(100, 0.5), law_of(stats.norm(), np.ones(100)), tail_probability=0.05
     )
-    assert (result.statistic, result.p_value) == (pytest.approx(1.0), 1.0)
+    assert result.statistic == pytest.approx(1.0)
+    assert result.p_value == 1.0

@@ -164,7 +164,7 @@ def test_another_seed_gives_about_the_same_p_value(name, history):
         for seed in range(2)
     ]
     # Two binomial shares; five standard errors of their difference.
-    p = max(np.mean(p_values), 0.05)
+    p = max(float(np.mean(p_values)), 0.05)
     assert abs(p_values[0] - p_values[1]) < 5 * np.sqrt(2 * p * (1 - p) / draws) + 2 / draws
 
 

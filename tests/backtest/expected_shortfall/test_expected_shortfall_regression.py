@@ -3,10 +3,11 @@ import pytest
 from scipy import optimize, stats
 
 from foremargin.backtest import expected_shortfall_regression, joint_regression
+from foremargin.backtest.expected_shortfall.esr import Version
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 
 TAIL = 0.025
-VERSIONS = ("strict", "auxiliary", "intercept")
+VERSIONS: tuple[Version, ...] = ("strict", "auxiliary", "intercept")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,7 @@ def least_quantile_loss(loss, x, tail_probability):
         b_ub=-loss,
         bounds=[(None, None)] * k + [(0, None)] * n,
     )
+    assert solved.x is not None
     return solved.fun, solved.x[:k]
 
 
@@ -47,7 +49,7 @@ def test_the_wald_statistic_of_a_regression_by_another_optimiser(history, versio
             return 1e6
         return np.mean(np.maximum(loss - v, 0) / (TAIL * e) + v / e + np.log(e))
 
-    bounds = [(-2, 2), (0, 3), (-2, 2), (0, 3)]
+    bounds = optimize.Bounds([-2.0, 0.0, -2.0, 0.0], [2.0, 3.0, 2.0, 3.0])
     point = optimize.differential_evolution(objective, bounds, rng=1, maxiter=400, tol=1e-10).x
     v, e = x @ point[:2], w @ point[2:]
     ratio = (loss - v) / e
@@ -163,7 +165,7 @@ def test_the_bootstrap_keeps_the_size_at_250_periods_and_the_chi_squared_law_doe
 def test_what_is_refused(history):
     loss, value_at_risk, expected_shortfall = history
     with pytest.raises(InputError, match='version must be "strict", "auxiliary" or "intercept"'):
-        expected_shortfall_regression(*history, tail_probability=TAIL, version="other")
+        expected_shortfall_regression(*history, tail_probability=TAIL, version="other")  # type: ignore[arg-type]
     with pytest.raises(NotEnoughHistoryError, match="a regression of four coefficients"):
         expected_shortfall_regression(
             loss[:4], value_at_risk[:4], expected_shortfall[:4], tail_probability=TAIL
