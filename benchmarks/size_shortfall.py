@@ -10,6 +10,7 @@ are from 300 histories (standard error 1.3 points at 5 %) and powers from 100 (a
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from foremargin.backtest import (
 )
 
 Array = NDArray[np.float64]
+Law = Any  # a frozen law of scipy
 
 SIZES = (250, 1_000, 2_500)  # periods
 TAILS = (0.025, 0.01)
@@ -61,7 +63,7 @@ class Case:
     volatility: Array
     tail_probability: float
     standard: Array  # draws of the standardised law, shape (RESAMPLES, n)
-    law: stats.rv_continuous  # standardised, frozen
+    law: Law  # standardised, frozen
     whole: bool  # whether the forecasts are those of a law, `law` times `volatility`
 
     def run(self, test: Callable[..., TestResult], **options: object) -> float:
@@ -75,18 +77,18 @@ class Case:
         ).p_value
 
 
-def standard_law(name: str) -> stats.rv_continuous:
+def standard_law(name: str) -> Law:
     """Return the normal or the t(5) law, of unit variance."""
     return stats.norm() if name == "normal" else stats.t(5, scale=np.sqrt(3 / 5))
 
 
-def expected_beyond(law: stats.rv_continuous, tail_probability: float) -> float:
+def expected_beyond(law: Law, tail_probability: float) -> float:
     """Mean of a law beyond its upper quantile."""
     quantile = law.isf(tail_probability)
     return float(law.expect(lambda z: z, lb=quantile) / tail_probability)
 
 
-def histories(law: stats.rv_continuous, n: int, rows: int, seed: int) -> tuple[Array, Array]:
+def histories(law: Law, n: int, rows: int, seed: int) -> tuple[Array, Array]:
     """Losses and volatilities of GARCH(1,1) histories, shape (rows, n) each."""
     z = law.rvs((rows, n), random_state=np.random.default_rng(seed))
     variance = np.ones((rows, n))

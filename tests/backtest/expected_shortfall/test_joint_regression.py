@@ -46,8 +46,9 @@ def test_no_other_optimiser_finds_a_lower_loss(data, tail_probability):
     loss, x = data
     fit = joint_regression(loss, x, x, tail_probability=tail_probability)
     args = (loss, x, x, tail_probability)
+    bounds = optimize.Bounds([-2.0, -1.0, -2.0, -1.0], [3.0, 5.0, 4.0, 7.0])
     other = optimize.differential_evolution(
-        mean_fz0, [(-2, 3), (-1, 5), (-2, 4), (-1, 7)], args=args, rng=3, maxiter=400, tol=1e-10
+        mean_fz0, bounds, args=args, rng=3, maxiter=400, tol=1e-10
     )
     point = np.concatenate([fit.value_at_risk_coefficient, fit.expected_shortfall_coefficient])
     assert fit.mean_loss == pytest.approx(mean_fz0(point, *args), rel=1e-9)
@@ -149,7 +150,13 @@ def test_what_is_refused(data):
     with pytest.raises(NotEnoughHistoryError, match="so many coefficients"):
         joint_regression(loss[:4], x[:4], x[:4], tail_probability=TAIL)
     with pytest.raises(InputError, match='covariance must be "scale" or "sandwich"'):
-        joint_regression(loss, x, x, tail_probability=TAIL, covariance="iid")
+        joint_regression(
+            loss,
+            x,
+            x,
+            tail_probability=TAIL,
+            covariance="iid",  # type: ignore[arg-type]
+        )
     with pytest.raises(ShapeError, match=r"start must have shape \(4,\)"):
         joint_regression(loss, x, x, tail_probability=TAIL, start=[1.0])
     with pytest.raises(InputError, match="the largest losses must be positive"):

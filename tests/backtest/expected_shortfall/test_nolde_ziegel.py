@@ -109,7 +109,13 @@ def test_without_a_breach_nothing_is_said():
 
 def test_an_unknown_alternative_is_refused():
     with pytest.raises(InputError, match='alternative must be "two-sided" or "understated"'):
-        nolde_ziegel([1.0, 3.0], 2.0, 2.5, tail_probability=TAIL, alternative="less")
+        nolde_ziegel(
+            [1.0, 3.0],
+            2.0,
+            2.5,
+            tail_probability=TAIL,
+            alternative="less",  # type: ignore[arg-type]
+        )
 
 
 def test_a_single_period_is_refused():

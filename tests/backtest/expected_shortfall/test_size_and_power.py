@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from foremargin.backtest import (
+    TestResult,
     acerbi_szekely_minimally_biased,
     acerbi_szekely_z1,
     acerbi_szekely_z2,
@@ -19,7 +20,7 @@ from foremargin.backtest import (
     nolde_ziegel,
 )
 
-TESTS: dict[str, Callable] = {
+TESTS: dict[str, Callable[..., TestResult]] = {
     "z1": partial(acerbi_szekely_z1, n_resamples=199),
     "z2": partial(acerbi_szekely_z2, n_resamples=199),
     "relative": partial(acerbi_szekely_minimally_biased, n_resamples=199),
