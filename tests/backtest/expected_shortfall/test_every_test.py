@@ -146,8 +146,8 @@ def test_a_loss_at_the_value_at_risk_is_no_breach(test, history):
 def test_a_change_of_unit_changes_no_p_value(test, history):
     base = test(*history, tail_probability=TAIL)
     other = test(*(7.0 * one for one in history), tail_probability=TAIL)
-    # Searches stop within about 1e-6 of the optimum.
-    assert other.p_value == pytest.approx(base.p_value, rel=1e-3)
+    # Searches stop at differences of 1e-8 in the loss, some thousandths in a flat direction.
+    assert other.p_value == pytest.approx(base.p_value, rel=0.03)
 
 
 @by_test

@@ -76,8 +76,9 @@ def test_constants_are_the_empirical_quantile_and_the_mean_beyond_it(n):
 def test_the_covariance_of_constants_has_a_closed_form():
     n, law = 200_000, stats.norm()
     loss = law.isf((np.arange(n) + 0.5) / n)
-    fit = joint_regression(loss, np.ones((n, 1)), np.ones((n, 1)), tail_probability=0.025)
-    p, v, e = 0.025, 1.959964, 2.337803
+    fit = joint_regression(loss, np.ones((n, 1)), np.ones((n, 1)), tail_probability=0.1)
+    p, v = 0.1, law.isf(0.1)
+    e = law.pdf(v) / p
     beyond = law.expect(lambda z: (z - e) ** 2, lb=v) / p
     shortfall = (beyond + (1 - p) * (e - v) ** 2) / p / n
     quantile = p * (1 - p) / law.pdf(v) ** 2 / n
