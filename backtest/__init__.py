@@ -3,7 +3,26 @@
 from ._results import TestResult
 from .bootstrap import BootstrapInterval, bootstrap_interval, stationary_block_indices
 from .cells import Cells, make_cells
-from .comparison import ModelConfidenceSet, diebold_mariano, model_confidence_set, newey_west_t
+from .comparison import (
+    DecisionRule,
+    DetectableDifference,
+    ModelConfidenceSet,
+    MurphyBand,
+    MurphyDiagram,
+    SuperiorAbility,
+    decision_rule,
+    detectable_difference,
+    diebold_mariano,
+    giacomini_white,
+    model_confidence_set,
+    multivariate_giacomini_white,
+    murphy_quantile,
+    murphy_shortfall,
+    newey_west_t,
+    quantile_elementary_score,
+    shortfall_elementary_score,
+    superior_predictive_ability,
+)
 from .controls import CONTROL_POLICIES
 from .coverage import (
     TrafficLight,
@@ -17,6 +36,7 @@ from .coverage import (
     kupiec_pof,
     kupiec_tuff,
 )
+from .crps import crps_ensemble, crps_normal, crps_student_t
 from .discrimination import (
     brier_loss,
     brier_skill_score,
@@ -37,11 +57,16 @@ __all__ = [
     "CONTROL_POLICIES",
     "BootstrapInterval",
     "Cells",
+    "DecisionRule",
+    "DetectableDifference",
     "Family",
     "Grouping",
     "ModelConfidenceSet",
+    "MurphyBand",
+    "MurphyDiagram",
     "Replay",
     "SideBySide",
+    "SuperiorAbility",
     "TestResult",
     "TrafficLight",
     "TrafficLightZone",
@@ -53,10 +78,16 @@ __all__ = [
     "brier_skill_score",
     "christoffersen_conditional_coverage",
     "christoffersen_independence",
+    "crps_ensemble",
+    "crps_normal",
+    "crps_student_t",
+    "decision_rule",
+    "detectable_difference",
     "diebold_mariano",
     "dynamic_quantile",
     "expected_calibration_error",
     "fz0_loss",
+    "giacomini_white",
     "holm",
     "judge",
     "kupiec_pof",
@@ -66,10 +97,14 @@ __all__ = [
     "log_loss",
     "make_cells",
     "model_confidence_set",
+    "multivariate_giacomini_white",
+    "murphy_quantile",
+    "murphy_shortfall",
     "newey_west_t",
     "peak_to_trough",
     "pr_auc",
     "qlike_loss",
+    "quantile_elementary_score",
     "quantile_loss",
     "reliability_curve",
     "replay",
@@ -78,6 +113,8 @@ __all__ = [
     "score_forecasts",
     "score_side_by_side",
     "shortfall",
+    "shortfall_elementary_score",
     "side_by_side",
     "stationary_block_indices",
+    "superior_predictive_ability",
 ]
