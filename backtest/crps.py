@@ -161,7 +161,7 @@ def crps_student_t(
     Examples
     --------
     >>> round(float(crps_student_t(0.0, 0.0, 1.0, nu=5.0)), 6)
-    0.25713
+    0.257025
     """
     happened, centre, spread = _three(outcome, "location", location, "scale", scale)
     if not 1.0 < nu < np.inf:

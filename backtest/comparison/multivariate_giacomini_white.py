@@ -12,6 +12,8 @@ from ._instruments import pair_with_instruments
 from ._loss_table import as_loss_table, distinct_columns
 from ._wald import wald_test
 
+_ROUNDING = 1e-12
+
 
 def multivariate_giacomini_white(
     losses: pd.DataFrame | ArrayLike,
@@ -65,7 +67,7 @@ def multivariate_giacomini_white(
     """
     check_count("horizon", horizon, minimum=1)
     table = as_loss_table(losses)
-    first, _ = distinct_columns(table)
+    first, _ = distinct_columns(table, rounding=_ROUNDING * np.abs(table).max())
     kept = first if len(first) > 1 else list(range(table.shape[1]))
     difference, known = pair_with_instruments(
         -np.diff(table[:, kept], axis=1), instruments, horizon=horizon

@@ -17,6 +17,7 @@ from .._checks import (
 from ._long_run import check_varies, error_variance
 
 _ROUNDING = 1e-12
+_FAR = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +132,11 @@ def _noncentrality(df: int, power: float, significance_level: float) -> float:
     critical = float(stats.t.isf(significance_level / 2.0, df))
 
     def lacking(shift: float) -> float:
-        beyond = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
-        return float(beyond) - power
+        beyond = float(stats.nct.sf(critical, df, shift))
+        # The other side is less likely than a normal below -shift, and scipy loses it far out.
+        if shift < _FAR:
+            beyond += float(stats.nct.cdf(-critical, df, shift))
+        return beyond - power
 
-    # The power is the significance level at zero, and above any below one at three criticals
-    # plus the normal quantile of the power.
-    highest = 3.0 * critical + 3.0 * max(float(stats.norm.ppf(power)), 1.0)
-    return float(optimize.brentq(lacking, 0.0, highest, xtol=1e-10))
+    # The root is near critical times the estimated over the true deviation, which is below 10.
+    return float(optimize.brentq(lacking, 0.0, 10.0 * (critical + 1.0), xtol=1e-10))
