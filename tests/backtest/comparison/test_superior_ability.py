@@ -73,10 +73,10 @@ def test_gains_have_the_sign_of_what_the_models_save(losses):
     result = superior_predictive_ability(losses, benchmark="benchmark", n_resamples=10)
     assert result.names == ("close", "bad", "noisy")
     frame = result.frame()
-    assert frame.loc["close", "gain"] == pytest.approx(
+    assert frame["gain"]["close"] == pytest.approx(
         losses["benchmark"].mean() - losses["close"].mean(), rel=1e-10
     )
-    assert frame.loc["bad", "t"] < 0.0
+    assert frame["t"]["bad"] < 0.0
     assert result.statistic == max(0.0, frame["t"].max())
 
 
