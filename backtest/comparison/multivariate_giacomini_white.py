@@ -38,7 +38,7 @@ def multivariate_giacomini_white(
     instruments : array_like, shape (n,) or (n, q), or None
         Row t holds what was known at origin t, any unit; add a column of ones for the constant.
         None takes a constant and all m - 1 differences `horizon` rows earlier: q = m, so
-        m (m - 1) conditions, which want some twenty origins each.
+        m (m - 1) conditions; n must be larger.
     horizon : int
         Number of periods the outcomes span, >= 1.
 
