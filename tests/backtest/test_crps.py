@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -59,6 +59,7 @@ def test_a_large_ensemble_has_the_score_of_its_law(law):
     np.testing.assert_allclose(crps_ensemble(outcome, draws), expected, atol=5 * 1.3 / np.sqrt(1e5))
 
 
+@settings(deadline=None)
 @given(
     outcome=st.integers(-9, 9),
     draws=st.lists(st.integers(-9, 9), min_size=2, max_size=12),
@@ -115,6 +116,7 @@ def test_members_that_all_tie_have_the_absolute_error():
         assert found[0] == pytest.approx(0.25, rel=1e-14)
 
 
+@settings(deadline=None)
 @given(shift=st.floats(-1e6, 1e6), scale=st.floats(1e-3, 1e3))
 def test_the_score_moves_with_the_unit_and_not_with_the_origin(shift, scale):
     rng = np.random.default_rng(3)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -18,6 +18,7 @@ def integral_of_steps(breaks: np.ndarray, score) -> np.ndarray:
     return np.asarray(score(breaks[:-1] + width / 2) @ width)
 
 
+@settings(deadline=None)
 @given(
     loss=st.lists(grid, min_size=5, max_size=5),
     margin=st.lists(grid, min_size=5, max_size=5),
