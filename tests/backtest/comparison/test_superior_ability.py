@@ -26,7 +26,7 @@ def kernel_deviation(difference: np.ndarray, block_length: int) -> np.ndarray:
     for lag in range(1, n):
         weight = (n - lag) / n * keep**lag + lag / n * keep ** (n - lag)
         total += 2.0 * weight * (centred[lag:] * centred[:-lag]).sum(axis=0) / n
-    return np.sqrt(total)
+    return np.asarray(np.sqrt(total))
 
 
 @pytest.mark.parametrize("models", [["close", "bad", "noisy"], ["bad"]])
