@@ -84,7 +84,7 @@ def tails(rng: np.random.Generator, trials: int, n: int) -> Array:
 
 def worse(rng: np.random.Generator, trials: int, n: int) -> Array:
     """Make the first model worse by 0.15 standard deviations of its noise."""
-    return normal(rng, trials, n) + np.array([0.15, 0.0, 0.0])
+    return np.asarray(normal(rng, trials, n) + np.array([0.15, 0.0, 0.0]))
 
 
 def state(n: int) -> Array:
@@ -94,7 +94,8 @@ def state(n: int) -> Array:
 
 def by_state(rng: np.random.Generator, trials: int, n: int) -> Array:
     """Make the first model better in calm and worse in stress by 0.3, and equal on average."""
-    return normal(rng, trials, n) + (state(n) - 0.5)[:, None] * np.array([0.6, 0.0, 0.0])
+    shift = (state(n) - 0.5)[:, None] * np.array([0.6, 0.0, 0.0])
+    return np.asarray(normal(rng, trials, n) + shift)
 
 
 WORLDS = (

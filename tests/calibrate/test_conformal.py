@@ -1,5 +1,7 @@
 """Adaptive conformal margins: the breach rate they promise, and when they learn of a loss."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -149,7 +151,7 @@ def test_a_tail_probability_that_is_a_confidence_level_is_refused(tail_probabili
 
 
 @pytest.mark.parametrize("option", [{"horizon": 0}, {"rate": -0.1}, {"needed": 0}, {"window": 50}])
-def test_numbers_out_of_range_are_refused(option: dict[str, int]) -> None:
+def test_numbers_out_of_range_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="horizon must be at least 1, rate not negative and 1 <="):
         adaptive_conformal_margin(
             np.zeros(5),

@@ -1,5 +1,7 @@
 """Pooled tails: what they are, when they are known, and what they are worth to a short history."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -74,7 +76,7 @@ def test_a_margin_is_the_mean_of_both_tails_weighted_by_the_number_of_own_scores
     score = scores()
     pooled = read(score)
     loss, sigma = 0.03 * score[:, 0, 0], np.full(N, 0.03)
-    options = {"tail_probability": TAIL, "window": 400, "needed": 100, "rate": 0.0}
+    options: dict[str, Any] = {"tail_probability": TAIL, "window": 400, "needed": 100, "rate": 0.0}
     own = adaptive_conformal_margin(loss, sigma, **options).margin / 0.03
     mixed = adaptive_conformal_margin(loss, sigma, pooled=pooled, **options).margin / 0.03
     # Without adaptation the level is the tail probability, which lies between two of the nine.
