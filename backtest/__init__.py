@@ -78,7 +78,7 @@ from .ranked_probability import (
 from .replay import Replay, replay
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
-from .verdict import Verdict, judge
+from .verdict import Verdict, judge, judge_together
 
 __all__ = [
     "CONTROL_POLICIES",
@@ -134,6 +134,7 @@ __all__ = [
     "holm",
     "joint_regression",
     "judge",
+    "judge_together",
     "kupiec_pof",
     "kupiec_tuff",
     "large_increase_share",

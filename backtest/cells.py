@@ -39,6 +39,18 @@ class Cells:
         row: NDArray[np.float64] = self.margin[self.policies.index(policy)]
         return row
 
+    def of_instrument(self, instrument: int) -> "Cells":
+        """Return the cells of one instrument, both sides."""
+        own = self.instrument == instrument
+        return Cells(
+            policies=self.policies,
+            margin=self.margin[:, own],
+            loss=self.loss[own],
+            origin=self.origin[own],
+            instrument=self.instrument[own],
+            side=self.side[own],
+        )
+
     def per_origin(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average a value per cell over instruments and sides, one number per origin.
 

@@ -46,10 +46,10 @@ class Outcome(StrEnum):
 def outcome(verdict: Verdict) -> Outcome:
     """Return who wins by quantile loss.
 
-    A difference counts only if the Diebold-Mariano test rejects at 5 % *and* the bootstrap
-    interval of the relative change excludes zero.
+    A difference counts only if the Diebold-Mariano test rejects at 5 %, corrected for the number
+    of horizons judged together, *and* the bootstrap interval of the relative change excludes zero.
     """
-    p_value = float(verdict.row(verdict.predictive)["dm_p_value"])
+    p_value = verdict.p_value
     change = verdict.quantile_loss_change
     if p_value < SIGNIFICANCE_LEVEL and change.high < 0.0:
         return Outcome.WINS
@@ -147,13 +147,14 @@ def _score_sentence(verdict: Verdict) -> str:
         Outcome.NO_DIFFERENCE: "is not told apart from",
     }[outcome(verdict)]
     change = verdict.quantile_loss_change
-    p_value = float(verdict.row(verdict.predictive)["dm_p_value"])
+    p_value = verdict.p_value
     inside = verdict.predictive in verdict.confidence_set.included
     return (
         f"By score, {verdict.predictive} {verb} {verdict.reference}, the best of {len(reactive)} "
         "reactive policies, chosen with hindsight over the test period: its quantile loss is "
         f"{_more_or_less(change.estimate, 'higher', 'lower')} ({_interval(change)}; "
-        f"Diebold-Mariano {p_value_text(p_value)}), and it is {'in' if inside else 'not in'} the "
+        f"Diebold-Mariano {p_value_text(p_value)}, Holm over the horizons of the run), and it is "
+        f"{'in' if inside else 'not in'} the "
         f"{1.0 - verdict.confidence_set.size:.0%} model confidence set".replace("0%", "0 %")
         + "."
     )
@@ -292,6 +293,11 @@ def _caveats(verdict: Verdict) -> Iterator[str]:
 
 def _sample_caveats(verdict: Verdict) -> Iterator[str]:
     target = verdict.replay.market.tail_probability
+    yield (
+        "Stated from the validation period alone: a test period of this length finds a difference "
+        f"in quantile loss of {percent(verdict.detectable.relative, digits=1)} with 80 % "
+        "probability; a smaller one may exist and stay unseen."
+    )
     expected = expected_breaches(verdict)
     if expected < FEW_BREACHES:
         # Normal approximation of a Poisson count: 1.645 / sqrt(expected).

@@ -1,8 +1,8 @@
 """The verdict: whether predictive margin beat reactive margin, and how surely."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from ..calibrate import Generation
 from .bootstrap import BootstrapInterval, bootstrap_interval
 from .cells import Cells, make_cells
-from .comparison import ModelConfidenceSet, model_confidence_set
+from .comparison import DetectableDifference, ModelConfidenceSet, model_confidence_set
+from .coverage import holm
 from .frontier import cost_shortfall_curve
 from .losses import quantile_loss, shortfall
 from .metrics import cost_factors, coverage_gate, policy_table, series_table
+from .protocols import (
+    coverage_factors,
+    detectable_before,
+    frontier_change,
+    instrument_table,
+    matched_coverage_table,
+)
 from .quintiles import quintile_table
 from .replay import Replay
 
@@ -55,6 +63,16 @@ class Verdict:
         validation.
     hindsight_shortfall_change : BootstrapInterval
         The same, with predictive scaled to the reference's cost in the test period.
+    frontier_change : pandas.DataFrame
+        Shortfall of predictive over reference by cost (:func:`.protocols.frontier_change`).
+    by_instrument : pandas.DataFrame
+        Predictive against reference on each instrument (:func:`.protocols.instrument_table`).
+    detectable : DetectableDifference
+        Quantile loss that the test period could tell apart from that of the reactive policy that
+        was best in validation, stated from validation.
+    p_value : float
+        Of the Diebold-Mariano test on quantile losses, corrected for the number of horizons that
+        were judged together (Holm 1979; :func:`judge_together`).
     """
 
     replay: Replay
@@ -68,6 +86,10 @@ class Verdict:
     quantile_loss_change: BootstrapInterval
     shortfall_change: BootstrapInterval
     hindsight_shortfall_change: BootstrapInterval
+    frontier_change: pd.DataFrame
+    by_instrument: pd.DataFrame
+    detectable: DetectableDifference
+    p_value: float
 
     @property
     def horizon(self) -> int:
@@ -99,6 +121,10 @@ class Verdict:
             "quantile_loss_change": _interval(self.quantile_loss_change),
             "shortfall_change": _interval(self.shortfall_change),
             "hindsight_shortfall_change": _interval(self.hindsight_shortfall_change),
+            "p_value_holm": self.p_value,
+            "detectable_quantile_loss_change": self.detectable.relative,
+            "frontier_change": _records(self.frontier_change),
+            "by_instrument": _records(self.by_instrument),
             "confidence_set": [str(name) for name in self.confidence_set.included],
             "policies": json.loads(self.policies.to_json(orient="index", double_precision=15)),
             "quintiles": json.loads(self.quintiles.to_json(orient="index", double_precision=15)),
@@ -134,6 +160,13 @@ def judge(replayed: Replay, *, rng: np.random.Generator) -> Verdict:
         tail_probability=tail,
         horizon=replayed.horizon,
     ).join(coverage_gate(series))
+    policies = policies.join(
+        matched_coverage_table(
+            test,
+            factors=coverage_factors(validation, tail_probability=tail),
+            reference=reference,
+        )
+    )
     changes = _changes(replayed, test, reference=reference, factors=factors, rng=rng)
     confidence_set = _confidence_set(replayed, test, rng=rng)
     policies["in_confidence_set"] = policies.index.isin(confidence_set.included)
@@ -149,14 +182,25 @@ def judge(replayed: Replay, *, rng: np.random.Generator) -> Verdict:
         frontier=cost_shortfall_curve(test),
         confidence_set=confidence_set,
         **changes,
+        **_protocols(replayed, validation, test, reference=reference, rng=rng),
+        p_value=float(policies["dm_p_value"][replayed.predictive]),
     )
 
 
-def best_reactive(replayed: Replay, test: Cells) -> str:
-    """Return the reactive policy with the smallest quantile loss over the test cells."""
+def judge_together(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Correct the p-values of several horizons for having been judged at once (Holm 1979)."""
+    if not verdicts:
+        return ()
+    adjusted = holm([verdict.p_value for verdict in verdicts])
+    pairs = zip(verdicts, adjusted, strict=True)
+    return tuple(replace(verdict, p_value=float(p_value)) for verdict, p_value in pairs)
+
+
+def best_reactive(replayed: Replay, cells: Cells) -> str:
+    """Return the reactive policy with the smallest quantile loss over some cells."""
     tail = replayed.market.tail_probability
     mean = {
-        name: float(quantile_loss(test.loss, test.of(name), tail_probability=tail).mean())
+        name: float(quantile_loss(cells.loss, cells.of(name), tail_probability=tail).mean())
         for name in replayed.names(Generation.REACTIVE)
     }
     return min(mean, key=lambda name: mean[name])
@@ -169,7 +213,7 @@ def _changes(
     reference: str,
     factors: Mapping[str, float],
     rng: np.random.Generator,
-) -> dict[str, BootstrapInterval]:
+) -> dict[str, Any]:
     """Relative changes with intervals from resampling blocks of origins, paired.
 
     Scaling factors are held: the one of validation, and the one that makes costs equal in the
@@ -196,6 +240,48 @@ def _changes(
         name: _ratio_interval(test.sum_per_origin(a), test.sum_per_origin(b), replayed, rng)
         for name, (a, b) in pairs.items()
     }
+
+
+def _protocols(
+    replayed: Replay,
+    validation: Cells,
+    test: Cells,
+    *,
+    reference: str,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    tail, ours = replayed.market.tail_probability, replayed.predictive
+    return {
+        "frontier_change": frontier_change(
+            test,
+            policy=ours,
+            reference=reference,
+            confidence_level=_CONFIDENCE,
+            mean_block=max(_BLOCK, 2 * replayed.horizon),
+            n_resamples=_RESAMPLES,
+            rng=rng,
+        ),
+        "by_instrument": instrument_table(
+            test,
+            policy=ours,
+            reference=reference,
+            instruments=replayed.instruments,
+            tail_probability=tail,
+            horizon=replayed.horizon,
+        ),
+        "detectable": detectable_before(
+            validation,
+            policy=ours,
+            reference=best_reactive(replayed, validation),
+            n_origins=len(np.unique(test.origin)),
+            tail_probability=tail,
+            horizon=replayed.horizon,
+        ),
+    }
+
+
+def _records(table: pd.DataFrame) -> Any:
+    return json.loads(table.to_json(orient="records", double_precision=15))
 
 
 def _ratio_interval(

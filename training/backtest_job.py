@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..backtest import Replay, Verdict, judge, replay
+from ..backtest import Replay, Verdict, judge, judge_together, replay
 from ..backtest.report import render_report
 from ..calibrate import MarginMarket
 from ..models import Forecast
@@ -65,7 +65,8 @@ def run_backtest(
         Where the run is tracked.
     folder : Path
         Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, ``margins.parquet``,
-        ``policies.parquet``, ``verdict.json`` and ``report.html`` when all of them are there.
+        ``policies.parquet``, ``frontier.parquet``, ``frontier_change.parquet``,
+        ``instruments.parquet``, ``verdict.json`` and ``report.html`` when all of them are there.
     execution : Execution, optional
         How the fits are carried out; changes no number.
     progress : callable, optional
@@ -87,9 +88,11 @@ def run_backtest(
         table, scores = score(prepared, made.forecasts)
         replays = [_replay(prepared, made.forecasts, h, tell) for h in prepared.margin_horizons]
         tell("judge", 0, len(replays))
-        verdicts = tuple(
-            judge(one, rng=stream(prepared.experiment.seed, f"judge/{one.horizon}"))
-            for one in replays
+        verdicts = judge_together(
+            [
+                judge(one, rng=stream(prepared.experiment.seed, f"judge/{one.horizon}"))
+                for one in replays
+            ]
         )
         tell("report", 0, 1)
         page = render_report(
@@ -106,7 +109,8 @@ def run_backtest(
         write_tables(partial, table, scores)
         made.weights.to_parquet(partial / "weights.parquet", **PARQUET)
         margins_table(replays).to_parquet(partial / "margins.parquet", **PARQUET)
-        _policies(verdicts).to_parquet(partial / "policies.parquet", **PARQUET)
+        for name, table in _verdict_tables(verdicts).items():
+            table.to_parquet(partial / f"{name}.parquet", **PARQUET)
         content = {
             "horizons": [verdict.as_dict() for verdict in verdicts],
             "notes": list(made.notes),
@@ -145,9 +149,22 @@ def _replay(
     )
 
 
-def _policies(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Per policy, instrument and side: the table behind the pooled numbers."""
-    return pd.concat(
-        [verdict.series.assign(horizon=verdict.horizon) for verdict in verdicts],
-        ignore_index=True,
-    )
+def _verdict_tables(verdicts: Sequence[Verdict]) -> dict[str, pd.DataFrame]:
+    """Return the tables behind the pooled numbers, all horizons in one.
+
+    By policy, instrument and side; by policy and scale; by cost; by instrument.
+    """
+    tables = {
+        "policies": [verdict.series for verdict in verdicts],
+        "frontier": [verdict.frontier for verdict in verdicts],
+        "frontier_change": [verdict.frontier_change for verdict in verdicts],
+        "instruments": [verdict.by_instrument for verdict in verdicts],
+    }
+    horizons = [verdict.horizon for verdict in verdicts]
+    return {
+        name: pd.concat(
+            [one.assign(horizon=h) for one, h in zip(parts, horizons, strict=True)],
+            ignore_index=True,
+        )
+        for name, parts in tables.items()
+    }

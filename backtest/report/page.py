@@ -14,6 +14,7 @@ from ._templates import render
 from .coverage import MOST_SERIES, CoverageDisplay, QuintileDisplay
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
+from .matched import FrontierChangeDisplay, coverage_line, instrument_rows
 from .palette import PREDICTIVE, REFERENCE
 from .tables import (
     FULL_COLUMNS,
@@ -86,6 +87,7 @@ class _Section:
     figures: tuple[Picture, ...]
     coverage_figure: Picture
     controls: Table
+    by_instrument: Table
     series: Table
 
 
@@ -138,12 +140,13 @@ def _section(verdict: Verdict) -> _Section:
         caveats=caveats(verdict),
         predictive=verdict.predictive,
         reference=verdict.reference,
-        glance=glance_rows(verdict),
+        glance=(*glance_rows(verdict), coverage_line(verdict)),
         plain=policy_rows(verdict, full=False),
         full=policy_rows(verdict, full=True),
         figures=tuple(_figures(verdict)),
         coverage_figure=_coverage_figure(verdict),
         controls=control_rows(verdict),
+        by_instrument=instrument_rows(verdict),
         series=series_rows(verdict),
     )
 
@@ -201,6 +204,13 @@ def _figures(verdict: Verdict) -> Iterator[Picture]:
         "Total shortfall against mean margin",
         "Every policy scaled up and down. At one cost, the lower curve protects better; where "
         "curves cross, it depends on the cost. Marks show where each policy works unscaled.",
+    )
+    yield _figure(
+        FrontierChangeDisplay(verdict=verdict).plot(),
+        "Change in shortfall at every cost",
+        "Both policies scaled to the same mean margin over the test period. Below the dashed line "
+        "the predictive margin leaves less uncovered; where the band holds zero, chance explains "
+        "the difference. Blocks of days are resampled together for both.",
     )
     yield _figure(
         QuintileDisplay(verdict=verdict).plot(),

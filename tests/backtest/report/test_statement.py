@@ -29,7 +29,7 @@ def with_numbers(verdict, **numbers):
 
 def with_change(verdict, *, estimate, low, high, p_value):
     change = replace(verdict.quantile_loss_change, estimate=estimate, low=low, high=high)
-    return replace(with_numbers(verdict, dm_p_value=p_value), quantile_loss_change=change)
+    return replace(verdict, quantile_loss_change=change, p_value=p_value)
 
 
 def quoted(verdict, start):
