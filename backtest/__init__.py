@@ -36,6 +36,7 @@ from .ranked_probability import (
     ranked_probability_skill_score,
 )
 from .replay import Replay, replay
+from .run_comparison import compare_forecasts, compare_margins
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
 from .verdict import Verdict, judge
@@ -64,6 +65,8 @@ __all__ = [
     "christoffersen_independence",
     "class_accuracy_score",
     "class_log_loss",
+    "compare_forecasts",
+    "compare_margins",
     "diebold_mariano",
     "dynamic_quantile",
     "expected_calibration_error",
