@@ -176,7 +176,8 @@ def outcomes_differ(first: NDArray[np.float64], second: NDArray[np.float64]) -> 
 
     What one of them does not know, NaN, contradicts nothing; neither does rounding.
     """
-    return np.abs(first - second) > _TOLERANCE * np.maximum(np.abs(first), np.abs(second))
+    gap, size = np.abs(first - second), np.maximum(np.abs(first), np.abs(second))
+    return np.asarray(gap > _TOLERANCE * size, dtype=np.bool_)
 
 
 def _common(tables: Sequence[pd.DataFrame], column: str) -> list[Any]:
@@ -190,7 +191,7 @@ def _agreed(
     first, second = (t.drop_duplicates(cell).set_index(cell)[outcomes] for t in pair)
     cells = first.index.intersection(second.index).sort_values()
     a, b = (one.loc[cells].to_numpy(dtype=np.float64) for one in (first, second))
-    wrong: NDArray[np.bool_] = outcomes_differ(a, b).any(axis=1)
+    wrong = np.asarray(outcomes_differ(a, b).any(axis=1), dtype=np.bool_)
     n_wrong, n = int(wrong.sum()), len(cells)
     if n_wrong > _LARGEST_SHARE_LEFT_OUT * n:
         raise InputError(
@@ -204,6 +205,12 @@ def _agreed(
 
 def _margins(table: pd.DataFrame, cells: pd.Index) -> pd.DataFrame:
     """Margins by policy, one row per cell."""
+    n_copies = int(table.duplicated([*_MARGIN_CELL, "policy"]).sum())
+    if n_copies:
+        raise InputError(
+            "a policy must have one margin per instrument, side, origin and horizon, found "
+            f"{n_copies:,} copies; drop them"
+        )
     return table.pivot(index=_MARGIN_CELL, columns="policy", values="margin_rate").reindex(cells)
 
 

@@ -130,7 +130,7 @@ def _chance(row: Mapping[Hashable, Any], key: str, form: str) -> Iterator[str]:
 
 
 def _table(*heads: str, right: Sequence[int] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 0))
     for i, head in enumerate(heads):
         number = i in right
         table.add_column(

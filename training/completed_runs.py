@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 
@@ -122,7 +124,7 @@ def read_run(run: str, store: Store) -> CompletedRun:
         found = _of_folder(Path(run))
     else:
         client = open_client(store)
-        found = _of_store(client, _only(client, run, store))
+        found = _of_store(_only(client, run, store))
     if found.verb not in VERBS:
         raise InputError(
             f"a run must be one of backtest or evaluate to be compared, but {run} is one of "
@@ -142,7 +144,7 @@ def _of_folder(folder: Path) -> CompletedRun:
     return CompletedRun(folder=folder, **content)
 
 
-def _of_store(client: "MlflowClient", run: "Run") -> CompletedRun:
+def _of_store(run: "Run") -> CompletedRun:
     run_id, tags = run.info.run_id, run.data.tags
     status = tags.get("status", "unknown")
     if status != "completed":
@@ -150,12 +152,11 @@ def _of_store(client: "MlflowClient", run: "Run") -> CompletedRun:
             f"a run must have completed to be compared, but {run_id[:8]} is {status}; run it "
             "again, or wait for its end"
         )
-    folder = Path(client.download_artifacts(run_id, ""))
     return CompletedRun(
         run_id=run_id,
-        tags={"verb": "unknown", **tags},
+        tags={"verb": "an unknown verb", **tags},
         params=dict(run.data.params),
-        folder=folder,
+        folder=Path(url2pathname(urlparse(run.info.artifact_uri).path)),
     )
 
 
