@@ -76,6 +76,7 @@ from .ranked_probability import (
     ranked_probability_skill_score,
 )
 from .replay import Replay, replay
+from .run_comparison import compare_forecasts, compare_margins
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
 from .verdict import Verdict, judge, judge_together
@@ -116,6 +117,8 @@ __all__ = [
     "christoffersen_independence",
     "class_accuracy_score",
     "class_log_loss",
+    "compare_forecasts",
+    "compare_margins",
     "crps_ensemble",
     "crps_normal",
     "crps_student_t",

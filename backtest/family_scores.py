@@ -164,7 +164,7 @@ def compare_models(rows: SideBySide, losses: NDArray[np.float64]) -> Scores:
     n_origins, n_models = per_origin.shape
     names = ("dm_t", "dm_p_value", "confidence_set_p_value")
     out: Scores = {name: np.full(n_models, np.nan) for name in names}
-    if n_origins < _fewest_origins(rows):
+    if n_origins < fewest_origins(rows.horizon):
         return out
     order = np.argsort(losses.mean(axis=1), kind="stable")
     for m in range(n_models if n_models > 1 else 0):
@@ -193,7 +193,7 @@ def compare_with(
     per_origin = rows.at(seen).per_origin(joined)
     n_models = len(losses)
     t, p_value = np.full(n_models, np.nan), np.full(n_models, np.nan)
-    if len(per_origin) >= _fewest_origins(rows):
+    if len(per_origin) >= fewest_origins(rows.horizon):
         for m in range(n_models):
             t[m], p_value[m] = _test(per_origin, m, n_models, rows.horizon)
     return {f"dm_t_{name}": t, f"dm_p_value_{name}": p_value}
@@ -253,8 +253,9 @@ def block_length(horizon: int) -> int:
     return max(20, 2 * horizon)
 
 
-def _fewest_origins(rows: SideBySide) -> int:
-    return max(_MIN_ORIGINS, 3 * rows.horizon)
+def fewest_origins(horizon: int) -> int:
+    """Return how many origins carry a test of outcomes over `horizon` periods, at least."""
+    return max(_MIN_ORIGINS, 3 * horizon)
 
 
 def _test(per_origin: NDArray[np.float64], a: int, b: int, horizon: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from .backends import Execution
 from .backtest_job import BacktestResult, run_backtest
 from .bundle import Bundle, Trust, load_bundle
+from .completed_runs import CompletedRun, read_run
 from .evaluation_job import EvaluationResult, run_evaluation
 from .experiment import Experiment, load_experiment, shipped_experiments
 from .final import FinalForecaster
@@ -11,6 +12,7 @@ from .manifest import Manifest
 from .model_version import Action, Alias, ChampionEvent, Version
 from .preparation import Preparation, prepare
 from .registry import Registry
+from .run_comparison import RunComparison, compare_runs
 from .seeds import stream
 from .split import Split, make_split
 from .tables import FORECAST_COLUMNS, forecasts_table, margins_table
@@ -29,6 +31,7 @@ __all__ = [
     "BacktestResult",
     "Bundle",
     "ChampionEvent",
+    "CompletedRun",
     "EvaluationResult",
     "Execution",
     "Experiment",
@@ -37,6 +40,7 @@ __all__ = [
     "Manifest",
     "Preparation",
     "Registry",
+    "RunComparison",
     "Schedule",
     "Split",
     "Store",
@@ -49,6 +53,7 @@ __all__ = [
     "WalkForward",
     "Window",
     "compare_bundles",
+    "compare_runs",
     "forecasts_table",
     "load_bundle",
     "load_experiment",
@@ -58,6 +63,7 @@ __all__ = [
     "open_store",
     "prepare",
     "prepare_validation",
+    "read_run",
     "run_backtest",
     "run_evaluation",
     "run_training",

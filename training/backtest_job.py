@@ -13,6 +13,7 @@ from ..backtest.report import render_report
 from ..calibrate import MarginMarket
 from ..models import Forecast
 from .backends import Execution
+from .completed_runs import write_run_file
 from .context import report_context
 from .experiment import needs_predictive
 from .forecasting import Progress, fit_records, make_forecasts, score, silent
@@ -66,7 +67,8 @@ def run_backtest(
     folder : Path
         Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, ``margins.parquet``,
         ``policies.parquet``, ``frontier.parquet``, ``frontier_change.parquet``,
-        ``instruments.parquet``, ``verdict.json`` and ``report.html`` when all of them are there.
+        ``instruments.parquet``, ``verdict.json``, ``report.html`` and ``run.json`` when all of
+        them are there.
     execution : Execution, optional
         How the fits are carried out; changes no number.
     progress : callable, optional
@@ -79,7 +81,11 @@ def run_backtest(
     """
     needs_predictive(prepared.experiment)
     tell = progress or silent
-    opening = opening_records(prepared.experiment, prepared.panel, verb="backtest")
+    opening = tuple(
+        opening_records(
+            prepared.experiment, prepared.panel, verb="backtest", test_from=prepared.test_from
+        )
+    )
     with (
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
@@ -118,6 +124,7 @@ def run_backtest(
         (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "report.html").write_text(page, encoding="utf-8")
         judged = [record for verdict in verdicts for record in verdict_records(verdict)]
+        write_run_file(partial, run.run_id, opening)
         record_run(run, partial, scores, notes=made.notes, records=[*fit_records(made), *judged])
     return BacktestResult(verdicts=verdicts, scores=scores, folder=folder, run_id=run.run_id)
 

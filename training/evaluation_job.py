@@ -9,6 +9,7 @@ import pandas as pd
 from ..backtest import Grouping, score_side_by_side, side_by_side
 from ..backtest.report import Evaluation, ReportContext, evaluation_figures, render_evaluation
 from .backends import Execution
+from .completed_runs import write_run_file
 from .context import report_context
 from .forecasting import Progress, fit_records, make_forecasts, silent, tabulate
 from .output import complete_or_nothing
@@ -63,14 +64,18 @@ def run_evaluation(
         Where the run is tracked.
     folder : Path
         Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, the same by instrument
-        and by tercile, ``evaluation.html`` and its figures as ``evaluation_*.png``.
+        and by tercile, ``evaluation.html``, its figures as ``evaluation_*.png``, and ``run.json``.
     execution : Execution, optional
         How the fits are carried out; changes no number.
     progress : callable, optional
         See :data:`Progress`.
     """
     tell = progress or silent
-    opening = opening_records(prepared.experiment, prepared.panel, verb="evaluate")
+    opening = tuple(
+        opening_records(
+            prepared.experiment, prepared.panel, verb="evaluate", test_from=prepared.test_from
+        )
+    )
     with (
         tracked_run(store, experiment=prepared.experiment.name, opening=opening) as run,
         complete_or_nothing(folder) as partial,
@@ -89,6 +94,7 @@ def run_evaluation(
         )
         _write_page(partial, evaluation, context)
         notes = (*evaluation.row_notes(), *made.notes)
+        write_run_file(partial, run.run_id, opening)
         record_run(run, partial, evaluation.pooled, notes=notes, records=[*fit_records(made)])
     return EvaluationResult(
         scores=evaluation.pooled,

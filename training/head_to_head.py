@@ -8,11 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..backtest import diebold_mariano
-from ..backtest.family_scores import fz0_per_row, qlike_per_row
+from ..backtest.family_scores import fewest_origins, fz0_per_row, qlike_per_row
 from ..backtest.side_by_side import Family, SideBySide, side_by_side
 from ..models import TAIL_PROBABILITIES
-
-_MIN_ORIGINS = 30  # fewer do not carry a test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ def _duel(loss: str, rows: SideBySide, losses: NDArray[np.float64], model: str, 
     per_origin = rows.per_origin(losses)
     n_origins = len(per_origin)
     p_value = p_worse = np.nan
-    if n_origins >= max(_MIN_ORIGINS, 3 * rows.horizon):
+    if n_origins >= fewest_origins(rows.horizon):
         test = diebold_mariano(per_origin[:, a], per_origin[:, b], horizon=rows.horizon)
         p_value = test.p_value
         p_worse = p_value / 2.0 if test.statistic > 0.0 else 1.0 - p_value / 2.0

@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ..backtest import Verdict
 from ..calibrate import Generation
 from ..markets import Panel
@@ -50,8 +52,20 @@ class Artifact:
 Record = Tag | Param | Metric | Artifact
 
 
-def opening_records(experiment: Experiment, panel: Panel, *, verb: str) -> Iterator[Record]:
-    """Yield what is known before anything is computed: code, data, configuration."""
+def opening_records(
+    experiment: Experiment, panel: Panel, *, verb: str, test_from: pd.Timestamp | None = None
+) -> Iterator[Record]:
+    """Yield what is known before anything is computed: code, data, configuration.
+
+    Parameters
+    ----------
+    experiment, panel
+        What is run, and on what.
+    verb : str
+        Of the command.
+    test_from : pandas.Timestamp, optional
+        First origin of the test period, UTC, of a run that has one.
+    """
     commit, clean = git_state()
     yield Tag("verb", verb)
     yield Tag("git_commit", commit)
@@ -63,6 +77,8 @@ def opening_records(experiment: Experiment, panel: Panel, *, verb: str) -> Itera
     yield Tag("data_from", str(panel.time[0]))
     yield Tag("data_to", str(panel.time[-1]))
     yield Tag("instruments", ",".join(panel.instruments))
+    if test_from is not None:
+        yield Tag("test_from", test_from.isoformat())
     for key, value in _flatten(experiment.model_dump(mode="json")):
         yield Param(key, value)
 

@@ -27,7 +27,8 @@ _LOGGER = logging.getLogger(__name__)
 STORE_VARIABLE = "FOREMARGIN_MLRUNS"
 """Environment variable with the folder of the store; ``mlruns`` here if it is not set."""
 
-_PARAM_LENGTH = 6_000  # MLflow's limit on the length of a parameter
+PARAM_LENGTH = 6_000
+"""MLflow's limit on the length of a parameter; longer ones are cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,7 @@ class RunWriter:
                 case Tag(key, value):
                     tags.append(entities.RunTag(key, value))
                 case Param(key, value):
-                    params.append(entities.Param(key, value[:_PARAM_LENGTH]))
+                    params.append(entities.Param(key, value[:PARAM_LENGTH]))
                 case Metric(key, value):
                     metrics.append(entities.Metric(key, value, 0, 0))
                 case Artifact(path, folder):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..backtest import score_forecasts
+from ..backtest.run_comparison import outcomes_differ
 from ..errors import InputError
 from .bundle import Bundle
 
@@ -23,7 +24,6 @@ SCORES = {
 """Score, the column that counts its rows, and the one with the p-value of the difference."""
 
 _KEYS = ["instrument", "origin", "horizon"]
-_TOLERANCE = 1e-6  # relative; data that were corrected differ by more
 
 
 def compare_bundles(first: Bundle, second: Bundle) -> pd.DataFrame:
@@ -80,8 +80,7 @@ def compare_bundles(first: Bundle, second: Bundle) -> pd.DataFrame:
 def _check_outcomes(first: pd.DataFrame, second: pd.DataFrame) -> None:
     for column in ("realized_variance", "log_return"):
         a, b = first[column].to_numpy(), second[column].to_numpy()
-        # An outcome that one of them did not know yet is NaN, and contradicts nothing.
-        differs = np.abs(a - b) > _TOLERANCE * np.maximum(np.abs(a), np.abs(b))
+        differs = outcomes_differ(a, b)
         if differs.any():
             raise InputError(
                 f"two versions must have seen the same market to be compared, but {column} differs "
