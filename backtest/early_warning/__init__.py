@@ -1,4 +1,4 @@
-"""Early warning: did the margin rise before stress began, and how often for nothing?"""
+"""Early warning: whether margins rose before stress began, and how often for nothing."""
 
 from .alarms import Baseline, alarm_starts, alarm_strength, margin_baseline
 from .cases import StressMeasure, WarningCases, WarningRule, WarningSeries, warning_cases

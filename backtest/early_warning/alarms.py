@@ -78,9 +78,7 @@ def alarm_strength(
     return values / margin_baseline(values, window=window, baseline=baseline) - 1.0
 
 
-def alarm_starts(
-    strength: NDArray[np.float64], *, rise: float, quiet: int
-) -> NDArray[np.bool_]:
+def alarm_starts(strength: NDArray[np.float64], *, rise: float, quiet: int) -> NDArray[np.bool_]:
     """Find where alarms begin: a strength of at least `rise` after `quiet` periods below it.
 
     Parameters

@@ -235,9 +235,7 @@ def _resample(
         np.add.at(counts[:, -1], rows, 1.0)
     days = float((times[-1] - times[0]) / np.timedelta64(1, "D")) / len(times)
     block = (cases.rule.stress_quiet_days + cases.rule.lead_days) / max(days, 1e-9)
-    means = bootstrap_means(
-        counts, mean_block=max(1.0, block), n_resamples=n_resamples, rng=rng
-    )
+    means = bootstrap_means(counts, mean_block=max(1.0, block), n_resamples=n_resamples, rng=rng)
     means = means[means[:, -1] > 0.0]
     if not len(means):
         raise InputError("no resample holds an onset; there are too few for an interval")

@@ -76,8 +76,14 @@ class LeadTimeDisplay:
             xlabel="days before the onset (0: it is there)",
             ylabel=f"share of {n_onsets} onsets warned of, %",
         )
-        unit = "false alarms a year" if comparison.equal_by is EqualBy.FALSE_ALARMS else "days x notional"
-        ax.set_title(f"Warned of by then, at {comparison.target:g} {unit} per instrument", loc="left")
+        unit = (
+            "false alarms a year"
+            if comparison.equal_by is EqualBy.FALSE_ALARMS
+            else "days x notional"
+        )
+        ax.set_title(
+            f"Warned of by then, at {comparison.target:g} {unit} per instrument", loc="left"
+        )
         ax.legend(frameon=False, fontsize="small", loc="upper left")
         return ax
 

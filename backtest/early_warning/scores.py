@@ -118,8 +118,8 @@ def warning_scores(
         onsets), ``alarms`` (true and false), ``false_alarms``, ``late_alarms``, ``open_alarms``,
         ``precision`` (true of true and false; NaN without alarms), ``false_alarms_per_year`` (per
         instrument-year), ``median_lead_days`` (of the hits; NaN without), ``cost_per_year``
-        (fraction of notional x days per instrument-year) and ``cost_per_hit`` (fraction of notional x
-        days; NaN without hits).
+        (fraction of notional x days per instrument-year) and ``cost_per_hit`` (fraction of
+        notional x days; NaN without hits).
     """
     all_matched = [match_alarms(one, policy, rise=rise, since=since) for one in series]
     lead_days = np.concatenate(
