@@ -255,7 +255,7 @@ def _series(
     baseline = np.stack(
         [margin_baseline(one, window=window, baseline=rule.baseline) for one in margin]
     )
-    known = np.isfinite(margin / baseline).all(axis=0)
+    known = np.asarray(np.isfinite(margin / baseline).all(axis=0))
     lead = own.span(rule.lead_days)
     silent = np.concatenate([[True], trailing_any(~known, lead)[:-1]])
     return WarningSeries(

@@ -140,7 +140,10 @@ def compare_warnings(
     resampled = _resample(cases, chosen, n_resamples=n_resamples, rng=rng)
     tails = [(1.0 - confidence_level) / 2.0, (1.0 + confidence_level) / 2.0]
     table["low"], table["high"] = np.quantile(resampled, tails, axis=0)
-    exact = [_exact(row.hits, row.onsets, confidence_level) for row in table.itertuples()]
+    exact = [
+        _exact(hits, onsets, confidence_level)
+        for hits, onsets in zip(table.hits.astype(float), table.onsets.astype(float), strict=True)
+    ]
     table["exact_low"], table["exact_high"] = np.array(exact).T
     return WarningComparison(
         table=table,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,8 @@ class LeadTimeDisplay:
             else "days x notional"
         )
         ax.set_title(
-            f"Warned of by then, at {comparison.target:g} {unit} per instrument", loc="left"
+            f"Onsets warned of, at {comparison.target:g} {unit} per instrument over validation",
+            loc="left",
         )
         ax.legend(frameon=False, fontsize="small", loc="upper left")
         return ax
@@ -94,7 +96,7 @@ class LeadTimeDisplay:
         return f"{policy}{best}: {100.0 * row.hit_rate:.0f} % [{low:.0f}, {high:.0f}]"
 
 
-def _look(rank: int, policies: Sequence[str]) -> dict[str, object]:
+def _look(rank: int, policies: Sequence[str]) -> dict[str, Any]:
     color = (_JUDGED, _REACTIVE)[rank] if rank < 2 else _OTHER
     line = "-" if rank < 2 else _LINES[(rank - 2) % len(_LINES)]
     return {"color": color, "linestyle": line, "linewidth": 2.2 if rank < 2 else 1.2}

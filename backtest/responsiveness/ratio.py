@@ -128,7 +128,7 @@ class Responsiveness:
         readily than it falls. NaN where there was no event of a direction.
         """
         grouped = self.events.groupby(["policy", "direction"], sort=False).ratio
-        quartiles = grouped.quantile([0.25, 0.5, 0.75]).unstack().unstack("direction")
+        quartiles = grouped.quantile(np.array([0.25, 0.5, 0.75])).unstack().unstack("direction")
         out = pd.DataFrame(index=self.events.policy.drop_duplicates().rename("policy"))
         for direction in ("up", "down"):
             out[f"events_{direction}"] = grouped.size().unstack().get(direction, 0)

@@ -32,8 +32,8 @@ def test_the_future_changes_no_alarm(cut, seed):
     other = np.concatenate([margin[:cut], 5.0 + rng.random(60 - cut)])
     one, two = (alarm_strength(x, window=5) for x in (margin, other))
     np.testing.assert_array_equal(one[:cut], two[:cut])
-    starts = [alarm_starts(x, rise=0.2, quiet=3)[:cut] for x in (one, two)]
-    np.testing.assert_array_equal(*starts)
+    before, after = (alarm_starts(x, rise=0.2, quiet=3)[:cut] for x in (one, two))
+    np.testing.assert_array_equal(before, after)
 
 
 def test_an_alarm_that_flickers_starts_once():

@@ -60,7 +60,9 @@ def test_a_display_draws_the_judged_policy_and_the_best_reactive_one(both):
     found = compare_warnings(both, target=1.0, rng=RNG(0))
     ax = Figure().subplots()
     assert LeadTimeDisplay(comparison=found).plot(ax=ax) is ax
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    legend = ax.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels[0].startswith("ours: 67 %")
     assert labels[1].startswith("theirs (best reactive): 33 %")
     assert "3 onsets" in ax.get_ylabel()

@@ -47,8 +47,8 @@ def test_ewma_follows_its_closed_form_to_every_published_digit():
     found = impulse_response(ewma_path(0.97), step=STEP)
     for k, ratio in PUBLISHED.items():
         assert found.response[k] == pytest.approx(ratio, abs=5e-7)
-    k = np.arange(AFTER + 1)
-    np.testing.assert_allclose(found.response, np.sqrt(4.0 - 3.0 * 0.97**k), rtol=1e-12)
+    seen = np.arange(AFTER + 1)
+    np.testing.assert_allclose(found.response, np.sqrt(4.0 - 3.0 * 0.97**seen), rtol=1e-12)
 
 
 @pytest.mark.parametrize("decay", [0.94, 0.97, 0.98])

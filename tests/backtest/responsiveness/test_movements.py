@@ -54,13 +54,14 @@ def test_the_test_period_and_every_episode_are_measured_apart(daily):
 
 
 def test_measures_are_those_of_the_plain_functions(daily):
-    table = margin_movements(daily).set_index(["policy", "instrument", "side"])
+    table = margin_movements(daily)
     margin = daily.margin("steps")[100:-1, 0, 0]
-    row = table.loc[("steps", "ALPHA", "long")]
+    chosen = (table.policy == "steps") & (table.instrument == "ALPHA") & (table.side == "long")
+    row = table[chosen].iloc[0]
     assert row.peak_to_trough == peak_to_trough(margin)
     assert row.largest_increase_20 == largest_increase(margin, periods=20)
     assert row.large_increase_share == large_increase_share(margin)
-    assert (table.loc["flat"].peak_to_trough == 1.0).all()
+    assert (table[table.policy == "flat"].peak_to_trough == 1.0).all()
 
 
 def test_hours_shorter_than_the_period_are_not_known(daily):
