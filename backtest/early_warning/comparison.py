@@ -191,7 +191,14 @@ def _check_onsets(cases: WarningCases) -> None:
 def _cost_factors(cases: WarningCases) -> NDArray[np.float64]:
     """Factors that give every policy the judged one's mean margin over validation."""
     known, _ = cases.period(test=False)
-    means = np.nanmean(np.concatenate([one.margin for one in known], axis=1), axis=1)
+    margins = np.concatenate([one.margin for one in known], axis=1)
+    margins = margins[:, np.isfinite(margins).all(axis=0)]
+    if not margins.size:
+        raise InputError(
+            "validation must hold origins at which every policy stands above or below a baseline, "
+            "found none; begin validation earlier"
+        )
+    means = margins.mean(axis=1)
     return np.asarray(means[cases.position(cases.predictive)] / means)
 
 

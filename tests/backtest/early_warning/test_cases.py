@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from foremargin.backtest import StressMeasure, WarningRule, warning_cases
+from foremargin.backtest import StressMeasure, WarningRule, find_onsets, warning_cases
 from foremargin.errors import InputError
 
 REAL = ("predictive", "average-fhs", "hs-250")  # the controls are allowed to know the future
@@ -56,9 +56,14 @@ def test_series_are_in_own_time_and_their_margins_the_mean_of_both_sides(panel, 
 
 
 def test_an_onset_counts_only_if_every_policy_could_have_warned(replayed):
-    for one in warning_cases(replayed, rule=WarningRule(history_days=200), policies=REAL).series:
-        for row in np.flatnonzero(one.onset):
-            assert np.isfinite(one.strength[:, row - one.lead : row]).all()
+    rule = WarningRule(history_days=200, quantile=0.7, stress_quiet_days=1)
+    coin = warning_cases(replayed, rule=rule, policies=REAL).series[0]
+    variance = replayed.market.history.features.variance[:, 0]
+    found = find_onsets(variance, quiet=1, min_history=200, quantile=0.7).onset[450:]
+    # Twenty margins before there is a baseline, ten strengths before an onset can have a lead.
+    assert found[:30].any()
+    assert not coin.onset[:30].any()
+    np.testing.assert_array_equal(coin.onset[30:], found[30:])
 
 
 def test_validation_ends_where_the_test_begins(replayed):

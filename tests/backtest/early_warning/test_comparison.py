@@ -68,6 +68,16 @@ def test_a_display_draws_the_judged_policy_and_the_best_reactive_one(both):
     assert "3 onsets" in ax.get_ylabel()
 
 
+def test_an_alarm_that_never_ends_does_not_meet_the_target(make_series, make_cases):
+    # From 0.1 on there is one alarm of 500 days, from 0.5 on there are five, from 0.9 on one.
+    strength = np.zeros(1460)
+    strength[50:550] = 0.1
+    strength[[100, 200, 300, 400, 500]] = [0.5, 0.5, 0.9, 0.5, 0.5]
+    series = make_series(n=1460, onsets=[1000], strength=strength)
+    cases = make_cases([series], test=730, policies=("ours",), generations=("predictive",))
+    assert compare_warnings(cases, target=0.5, rng=RNG(0)).table.rise["ours"] == 0.9
+
+
 def test_a_policy_whose_every_rise_keeps_below_the_target_gets_the_smallest(both):
     found = compare_warnings(both, target=50.0, rng=RNG(0)).table
     assert found.rise.tolist() == [0.05, 0.05]
@@ -119,6 +129,12 @@ def test_equal_cost_scales_policies_to_one_mean_margin(both):
     np.testing.assert_allclose(plain.rise, scaled.rise)
     np.testing.assert_allclose(plain.cost_per_hit, scaled.cost_per_hit, rtol=1e-12)
     assert (plain.validation_value <= 0.05 + 1e-12).all()
+
+
+def test_equal_cost_needs_margins_in_validation(both):
+    cut = replace(both, test_from=both.series[0].origin[0])
+    with pytest.raises(InputError, match="validation must hold origins at which every policy"):
+        compare_warnings(cut, target=0.05, rng=RNG(0), equal_by=EqualBy.COST)
 
 
 def test_the_difference_is_paired(make_series, make_cases):
