@@ -73,9 +73,9 @@ def find_onsets(
 
     Examples
     --------
-    >>> calm, stress = [1.0, 2.0, 1.0, 2.0, 1.0], [9.0, 9.5, 1.0, 9.9]
-    >>> np.flatnonzero(find_onsets(calm + stress, quiet=2, min_history=3).onset)
-    array([5])
+    >>> calm, stress = [1.0, 2.0] * 5, [9.0, 9.5, 1.0, 9.9]
+    >>> np.flatnonzero(find_onsets(calm + stress, quiet=2, min_history=5).onset)
+    array([10])
     """
     check_probability("quantile", quantile, example="0.95 for the 95th percentile")
     check_count("quiet", quiet, minimum=1)
