@@ -14,6 +14,7 @@ from .bootstrap import BootstrapInterval, bootstrap_interval
 from .cells import Cells, make_cells
 from .comparison import DetectableDifference, ModelConfidenceSet, model_confidence_set
 from .coverage import holm
+from .early_warning import WarningSummary, summarise_warnings
 from .frontier import cost_shortfall_curve
 from .losses import quantile_loss, shortfall
 from .metrics import cost_factors, coverage_gate, policy_table, series_table
@@ -70,6 +71,9 @@ class Verdict:
     detectable : DetectableDifference
         Quantile loss that the test period could tell apart from that of the reactive policy that
         was best in validation, stated from validation.
+    warnings : WarningSummary
+        Whether margins rose before stress began, at equal rates of false alarms: the judged and
+        the other predictive policies beside the reactive ones without tools.
     p_value : float
         Of the Diebold-Mariano test on quantile losses, corrected for the number of horizons that
         were judged together (Holm 1979; :func:`judge_together`).
@@ -89,6 +93,7 @@ class Verdict:
     frontier_change: pd.DataFrame
     by_instrument: pd.DataFrame
     detectable: DetectableDifference
+    warnings: WarningSummary
     p_value: float
 
     @property
@@ -125,6 +130,12 @@ class Verdict:
             "detectable_quantile_loss_change": self.detectable.relative,
             "frontier_change": _records(self.frontier_change),
             "by_instrument": _records(self.by_instrument),
+            "early_warning": {
+                "sentence": self.warnings.sentence(),
+                "policies": []
+                if self.warnings.comparison is None
+                else _records(self.warnings.comparison.frame().reset_index()),
+            },
             "confidence_set": [str(name) for name in self.confidence_set.included],
             "policies": json.loads(self.policies.to_json(orient="index", double_precision=15)),
             "quintiles": json.loads(self.quintiles.to_json(orient="index", double_precision=15)),
@@ -269,6 +280,7 @@ def _protocols(
             tail_probability=tail,
             horizon=replayed.horizon,
         ),
+        "warnings": summarise_warnings(replayed, policies=_without_tools(replayed), rng=rng),
         "detectable": detectable_before(
             validation,
             policy=ours,
@@ -278,6 +290,12 @@ def _protocols(
             horizon=replayed.horizon,
         ),
     }
+
+
+def _without_tools(replayed: Replay) -> list[str]:
+    """Name the policies of a replay but for controls and those with a tool, ``name+tool``."""
+    controls = set(replayed.names(Generation.CONTROL))
+    return [name for name in replayed.policies if name not in controls and "+" not in name]
 
 
 def _records(table: pd.DataFrame) -> Any:

@@ -6,8 +6,10 @@ from .comparison import EqualBy, WarningComparison, compare_warnings
 from .display import LeadTimeDisplay
 from .onsets import ONSET_QUANTILE, Onsets, find_onsets
 from .scores import Warnings, match_alarms, warning_area, warning_curve, warning_scores
+from .summary import FALSE_ALARMS_PER_YEAR, WarningSummary, summarise_warnings
 
 __all__ = [
+    "FALSE_ALARMS_PER_YEAR",
     "ONSET_QUANTILE",
     "Baseline",
     "EqualBy",
@@ -18,6 +20,7 @@ __all__ = [
     "WarningComparison",
     "WarningRule",
     "WarningSeries",
+    "WarningSummary",
     "Warnings",
     "alarm_starts",
     "alarm_strength",
@@ -25,6 +28,7 @@ __all__ = [
     "find_onsets",
     "margin_baseline",
     "match_alarms",
+    "summarise_warnings",
     "warning_area",
     "warning_cases",
     "warning_curve",

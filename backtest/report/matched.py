@@ -1,5 +1,6 @@
 """Matched protocols on the page: shortfall at every cost, and instrument by instrument."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +102,34 @@ def coverage_line(verdict: Verdict) -> tuple[str, str, str, str]:
         written(dict(theirs)),
         _change(ours["coverage_cost_ratio"] - 1.0),
     )
+
+
+def warning_rows(verdict: Verdict) -> Table | None:
+    """Return what every policy's warnings were worth, most hits first; None if not compared."""
+    comparison = verdict.warnings.comparison
+    if comparison is None:
+        return None
+    table = comparison.frame().reset_index()
+    shown = pd.DataFrame(
+        {
+            "Policy": table.policy,
+            "Rise that warns": table.rise.map(_rounded("{:.0%}")),
+            "False alarms a year, test": table.false_alarms_per_year.map(_rounded("{:.1f}")),
+            "Hits": table.hits.map(_rounded("{:.0f}")),
+            "Onsets": table.onsets.map(_rounded("{:.0f}")),
+            "Hit rate": table.hit_rate.map(_rounded("{:.0%}")),
+            "90 % interval": [
+                f"{_rounded('{:.0%}')(low)} to {_rounded('{:.0%}')(high)}"
+                for low, high in zip(table.low, table.high, strict=True)
+            ],
+            "Precision": table.precision.map(_rounded("{:.2f}")),
+        }
+    )
+    return frame_rows(shown)
+
+
+def _rounded(pattern: str) -> Callable[[float], str]:
+    return lambda value: pattern.format(value) if np.isfinite(value) else NOT_KNOWN
 
 
 def _change(fraction: float) -> str:

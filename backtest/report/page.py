@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ...errors import InputError
+from ..early_warning import LeadTimeDisplay
 from ..statement import Outcome, caveats, control_table, outcome, verdict_sentences
 from ..verdict import Verdict
 from ._images import Picture, figure_of, svg_uri
@@ -14,7 +15,7 @@ from ._templates import render
 from .coverage import MOST_SERIES, CoverageDisplay, QuintileDisplay
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
-from .matched import FrontierChangeDisplay, coverage_line, instrument_rows
+from .matched import FrontierChangeDisplay, coverage_line, instrument_rows, warning_rows
 from .palette import PREDICTIVE, REFERENCE
 from .tables import (
     FULL_COLUMNS,
@@ -88,6 +89,9 @@ class _Section:
     coverage_figure: Picture
     controls: Table
     by_instrument: Table
+    warning_sentence: str
+    warning_figure: Picture | None
+    warning_rows: Table | None
     series: Table
 
 
@@ -147,6 +151,9 @@ def _section(verdict: Verdict) -> _Section:
         coverage_figure=_coverage_figure(verdict),
         controls=control_rows(verdict),
         by_instrument=instrument_rows(verdict),
+        warning_sentence=verdict.warnings.sentence(),
+        warning_figure=_warning_figure(verdict),
+        warning_rows=warning_rows(verdict),
         series=series_rows(verdict),
     )
 
@@ -224,6 +231,18 @@ def _figures(verdict: Verdict) -> Iterator[Picture]:
         "Peak-to-trough against quantile loss",
         "How much the margin moves (up) against how well it scores (left is better). Controls are "
         "left out.",
+    )
+
+
+def _warning_figure(verdict: Verdict) -> Picture | None:
+    comparison = verdict.warnings.comparison
+    if comparison is None:
+        return None
+    return _figure(
+        LeadTimeDisplay(comparison=comparison).plot(),
+        "Share of onsets of stress that a margin had risen before, by days left",
+        "An onset is volatility above the 95 % quantile of the instrument's past after twenty days "
+        "without. Further up and further left is earlier. Brackets: 90 % interval of the hit rate.",
     )
 
 
