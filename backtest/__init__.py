@@ -26,6 +26,7 @@ from .discrimination import (
     reliability_curve,
     roc_auc,
 )
+from .episodes import Episode
 from .losses import absolute_log_error, fz0_loss, qlike_loss, quantile_loss, shortfall
 from .naive_regimes import REGIME_REFERENCES, naive_regimes
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
@@ -36,19 +37,23 @@ from .ranked_probability import (
     ranked_probability_skill_score,
 )
 from .replay import Replay, replay
+from .scenarios import ALL_SCENARIOS, Scenario, check_scenario, scenario_named
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
 from .verdict import Verdict, judge
 
 __all__ = [
+    "ALL_SCENARIOS",
     "CONTROL_POLICIES",
     "REGIME_REFERENCES",
     "BootstrapInterval",
     "Cells",
+    "Episode",
     "Family",
     "Grouping",
     "ModelConfidenceSet",
     "Replay",
+    "Scenario",
     "SideBySide",
     "TestResult",
     "TrafficLight",
@@ -60,6 +65,7 @@ __all__ = [
     "bootstrap_interval",
     "brier_loss",
     "brier_skill_score",
+    "check_scenario",
     "christoffersen_conditional_coverage",
     "christoffersen_independence",
     "class_accuracy_score",
@@ -89,6 +95,7 @@ __all__ = [
     "replay",
     "roc_auc",
     "row_notes",
+    "scenario_named",
     "score_forecasts",
     "score_side_by_side",
     "shortfall",

@@ -11,6 +11,13 @@ from .manifest import Manifest
 from .model_version import Action, Alias, ChampionEvent, Version
 from .preparation import Preparation, prepare
 from .registry import Registry
+from .scenario_job import (
+    ScenarioPreparation,
+    ScenarioResult,
+    check_policies,
+    prepare_scenario,
+    run_scenario,
+)
 from .seeds import stream
 from .split import Split, make_split
 from .tables import FORECAST_COLUMNS, forecasts_table, margins_table
@@ -37,6 +44,8 @@ __all__ = [
     "Manifest",
     "Preparation",
     "Registry",
+    "ScenarioPreparation",
+    "ScenarioResult",
     "Schedule",
     "Split",
     "Store",
@@ -48,6 +57,7 @@ __all__ = [
     "Version",
     "WalkForward",
     "Window",
+    "check_policies",
     "compare_bundles",
     "forecasts_table",
     "load_bundle",
@@ -57,9 +67,11 @@ __all__ = [
     "margins_table",
     "open_store",
     "prepare",
+    "prepare_scenario",
     "prepare_validation",
     "run_backtest",
     "run_evaluation",
+    "run_scenario",
     "run_training",
     "run_tuning",
     "shipped_experiments",
