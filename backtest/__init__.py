@@ -17,6 +17,7 @@ from .coverage import (
     kupiec_pof,
     kupiec_tuff,
 )
+from .disclosure import disclosure_table, pooled_disclosure
 from .discrimination import (
     brier_loss,
     brier_skill_score,
@@ -71,6 +72,7 @@ __all__ = [
     "class_accuracy_score",
     "class_log_loss",
     "diebold_mariano",
+    "disclosure_table",
     "dynamic_quantile",
     "expected_calibration_error",
     "fz0_loss",
@@ -86,6 +88,7 @@ __all__ = [
     "naive_regimes",
     "newey_west_t",
     "peak_to_trough",
+    "pooled_disclosure",
     "pr_auc",
     "qlike_loss",
     "quantile_loss",

@@ -145,6 +145,16 @@ class Episode:
             name="first_rise_days",
         )
 
+    def before_day(self) -> pd.Series:
+        """Return :meth:`relative_margin` as the marked day began, ratios, by policy.
+
+        NaN where no margin of the window was set by then.
+        """
+        table = self.relative_margin()
+        known = table[table.index <= pd.Timestamp(self.scenario.marked, tz="UTC")]
+        last = known.iloc[-1] if len(known) else table.iloc[0] * np.nan
+        return last.rename("before_day")
+
     def frame(self) -> pd.DataFrame:
         """Return one row per policy over the window, pooled over instruments and sides.
 
@@ -155,7 +165,7 @@ class Episode:
             ``worst_shortfall`` (sum and largest of the uncovered losses, notionals);
             ``mean_margin`` (cost) and ``quantile_loss``, fractions of notional;
             ``peak_to_trough`` and ``largest_increase_5``, ratios, medians of series;
-            ``first_rise_days`` (see :meth:`first_rise`). Best quantile loss first.
+            ``before_day`` and ``first_rise_days`` (see the methods). Best quantile loss first.
         """
         cells = self.cells
         series = [at for _, _, at in cells.series()]
@@ -170,7 +180,8 @@ class Episode:
                 f"largest_increase_{_PERIODS}": float(np.median([one[1] for one in moved])),
             }
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
-        return table.join(self.first_rise()).sort_values("quantile_loss", kind="stable")
+        table = table.join([self.before_day(), self.first_rise()])
+        return table.sort_values("quantile_loss", kind="stable")
 
     def series(self) -> pd.DataFrame:
         """Return one row per instrument, side and policy, with the numbers of :meth:`frame`."""

@@ -20,6 +20,7 @@ _COLUMNS = {
     "mean_margin": ("mean\nmargin", "{:.2%}"),
     "peak_to_trough": ("peak/\ntrough", "{:.2f}"),
     "largest_increase_5": ("5-\nrise", "{:.2f}"),
+    "before_day": ("before\nday", "{:.2f}"),
     "first_rise_days": ("first rise,\ndays", "{:+.3g}"),
 }
 """Number, its heading and its format."""
@@ -57,15 +58,9 @@ def print_episode(episode: Episode, console: Console, *, policies: Sequence[str]
     scenario, replayed = episode.scenario, episode.replay
     frame = episode.frame().loc[lambda t: t.index.isin(shown_policies(episode, policies))]
     first, last = (f"{t:%Y-%m-%d}" for t in (episode.origin[0], episode.origin[-1]))
-    table = Table(
-        title=f"{scenario.title}: margin over {episode.horizon} period(s) set {first} to {last}",
-        title_justify="left",
-        caption=_caption(episode, cases=int(frame.cases.iloc[0])),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    console.print(f"[bold]{scenario.title}[/bold] (marked day {scenario.day})")
+    console.print(f"Margin over {episode.horizon} period(s), set {first} to {last}")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("\npolicy", no_wrap=True)
     for heading, _ in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
@@ -75,6 +70,7 @@ def print_episode(episode: Episode, console: Console, *, policies: Sequence[str]
         bold = "bold" if row["policy"] == replayed.predictive else None
         table.add_row(f"{row['policy']}{mark}", *cells, style=bold)
     console.print(table)
+    console.print(_caption(episode, cases=int(frame.cases.iloc[0])))
     console.print()
 
 
@@ -85,8 +81,9 @@ def _caption(episode: Episode, *, cases: int) -> str:
         f"{cases:,} cases of {', '.join(names)}, both sides; the target of {target:.1%} is "
         f"{target * cases:.1f} breaches. Best quantile loss first; * best reactive, by hindsight. "
         "Shortfall: uncovered loss in notionals, the sum and the worst. 5-rise: largest ratio of "
-        "a margin to itself 5 periods before. First rise: when margins stood 10 % above the start "
-        f"of the window, from the start of {episode.scenario.day}; 0 or less is before the day."
+        "a margin to itself 5 periods before. Before day: the last margin set before the marked "
+        "day over the first of the window. First rise: when margins first stood 10 % above that "
+        "first one, in days from the start of the marked day; 0 or less is before it."
     )
 
 

@@ -11,13 +11,8 @@ from .manifest import Manifest
 from .model_version import Action, Alias, ChampionEvent, Version
 from .preparation import Preparation, prepare
 from .registry import Registry
-from .scenario_job import (
-    ScenarioPreparation,
-    ScenarioResult,
-    check_policies,
-    prepare_scenario,
-    run_scenario,
-)
+from .scenario_job import ScenarioResult, run_scenario
+from .scenario_preparation import ScenarioPreparation, check_policies, prepare_scenario
 from .seeds import stream
 from .split import Split, make_split
 from .tables import FORECAST_COLUMNS, forecasts_table, margins_table

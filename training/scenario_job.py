@@ -15,55 +15,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..backtest import Episode, Scenario, check_scenario
+from ..backtest import Episode, Scenario
 from ..backtest.report import ReportContext, render_scenario
 from ..calibrate import Generation
-from ..errors import InputError
 from .backends import Execution
 from .backtest_job import replay_policies
 from .context import report_context
-from .experiment import needs_predictive
 from .forecasting import Forecasts, Progress, finish_forecasts, fit_records, silent
 from .output import complete_or_nothing
-from .preparation import Preparation
 from .records import Artifact, Metric, Record, Tag, opening_records
 from .results import PARQUET
-from .split import Split
+from .scenario_preparation import ScenarioPreparation
 from .tables import margins_table
 from .tracking import Store, tracked_run
 from .walk_forward import walk_forward
 
-VALIDATION_DAYS = 365
-"""Calendar days of validation before the window."""
-
-CALIBRATION_DAYS = 1_461
-"""Calendar days of forecasts before validation: 1,000 trading days."""
-
-LEAST_SESSIONS = 310
-"""Trading days with forecasts before the window, of some instrument: 250 to calibrate, the rest to
-compare costs."""
-
-_METRICS = ("breaches", "shortfall", "worst_shortfall", "mean_margin", "quantile_loss")
-_METRICS += ("peak_to_trough", "largest_increase_5", "first_rise_days")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScenarioPreparation:
-    """A checked experiment, cut for a scenario.
-
-    Attributes
-    ----------
-    scenario : Scenario
-        The window.
-    whole : Preparation
-        The experiment on all its data: fits are cut as it cuts them.
-    cut : Preparation
-        Data that end when the losses of the window are known; the split of the scenario.
-    """
-
-    scenario: Scenario
-    whole: Preparation
-    cut: Preparation
+_METRICS = (
+    *("breaches", "shortfall", "worst_shortfall", "mean_margin", "quantile_loss"),
+    *("peak_to_trough", "largest_increase_5", "before_day", "first_rise_days"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,43 +53,6 @@ class ScenarioResult:
     episodes: tuple[Episode, ...]
     folder: Path
     run_id: str
-
-
-def prepare_scenario(prepared: Preparation, scenario: Scenario) -> ScenarioPreparation:
-    """Cut an experiment for a scenario.
-
-    Parameters
-    ----------
-    prepared : Preparation
-        From :func:`prepare`.
-    scenario : Scenario
-        The window.
-
-    Raises
-    ------
-    InputError
-        If the window is not in the data, or too few forecasts can be made before it.
-    """
-    needs_predictive(prepared.experiment)
-    panel, time = prepared.panel, prepared.panel.time
-    check_scenario(scenario, time)
-    window = scenario.rows(time)
-    validation = _days_before(time, scenario.first, VALIDATION_DAYS)
-    earliest = _days_before(time, scenario.first, VALIDATION_DAYS + CALIBRATION_DAYS)
-    forecast_row = max(prepared.split.forecast_row, earliest)
-    _check_forecasts(prepared, scenario, forecast_row=forecast_row, window=window)
-    stop = _known_from(prepared, window)
-    cut = replace(
-        prepared,
-        panel=panel.upto(stop),
-        history=prepared.history.upto(stop),
-        split=Split(
-            forecast_row=forecast_row,
-            validation_row=max(validation, forecast_row),
-            test_row=window.start,
-        ),
-    )
-    return ScenarioPreparation(scenario=scenario, whole=prepared, cut=cut)
 
 
 def run_scenario(
@@ -184,53 +117,6 @@ def run_scenario(
     return ScenarioResult(episodes=episodes, folder=folder, run_id=run.run_id)
 
 
-def check_policies(prepared: Preparation, names: Sequence[str]) -> None:
-    """Raise unless the experiment has policies of these names.
-
-    Raises
-    ------
-    InputError
-        If it lacks one.
-    """
-    known = [policy.name for policy in prepared.experiment.policies()]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(
-            f"--policy must name policies of the experiment, {known}; found {unknown}; add them "
-            "to margin.policies or choose others"
-        )
-
-
-def _days_before(time: np.ndarray, day: object, days: int) -> int:
-    """First row that ends after the day that lies so many days before another one has begun."""
-    start = np.datetime64(pd.Timestamp(str(day)) - pd.Timedelta(days=days))
-    return int(np.searchsorted(time, start, side="right"))
-
-
-def _check_forecasts(
-    prepared: Preparation, scenario: Scenario, *, forecast_row: int, window: slice
-) -> None:
-    panel = prepared.panel
-    periods = panel.present[forecast_row : window.start].sum(axis=0)
-    sessions = int((periods // panel.periods_per_session).max()) if len(periods) else 0
-    if sessions < LEAST_SESSIONS:
-        raise InputError(
-            f"forecasts must begin {LEAST_SESSIONS} trading days before the window of "
-            f"{scenario.name}, which is from {scenario.first}; those of the experiment begin on "
-            f"{str(panel.time[prepared.split.forecast_row])[:10]}, {max(sessions, 0)} trading days "
-            "before it: set split.forecast_from earlier in an experiment file, give data that "
-            "begin earlier, or choose a later scenario"
-        )
-
-
-def _known_from(prepared: Preparation, window: slice) -> int:
-    """Row after the one at whose close the losses of the window are known."""
-    targets, n_periods = prepared.history.targets, prepared.panel.n_periods
-    last = [targets.known_at[window, :, targets.at(h)] for h in prepared.margin_horizons]
-    known = np.concatenate([rows[rows < n_periods] for rows in last])
-    return max(window.stop, int(known.max(initial=0)) + 1)
-
-
 def _forecasts(
     prepared: ScenarioPreparation, *, execution: Execution, progress: Progress
 ) -> Forecasts:
@@ -287,8 +173,10 @@ def _records(episodes: Sequence[Episode]) -> Iterator[Record]:
         prefix = f"h{episode.horizon}"
         yield Tag(f"{prefix}.reference", episode.reference)
         table = episode.frame()
-        for policy in (*episode.replay.names(Generation.PREDICTIVE), episode.reference):
+        shown = (*episode.replay.names(Generation.PREDICTIVE), episode.reference)
+        for policy, row in zip(shown, table.loc[list(shown)].to_dict("records"), strict=True):
             for name in _METRICS:
-                value = float(table.loc[policy, name])
+                value = float(row[name])
+                # A margin that never rose has no day, and MLflow takes only numbers.
                 if np.isfinite(value):
                     yield Metric(f"{prefix}/{policy}/{name}".replace("+", "-"), value)

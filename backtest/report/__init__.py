@@ -2,6 +2,7 @@
 
 from .calibration import HitRateDisplay, ReliabilityDisplay, VarianceCalibrationDisplay
 from .coverage import CoverageDisplay, QuintileDisplay
+from .disclosure import DisclosureDisplay, render_disclosure
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
 from .evaluation import Evaluation, EvaluationFigure, evaluation_figures, render_evaluation
@@ -19,6 +20,7 @@ __all__ = [
     "AdvantageDisplay",
     "CoverageDisplay",
     "CumulatedShortfallDisplay",
+    "DisclosureDisplay",
     "EpisodeDisplay",
     "Evaluation",
     "EvaluationFigure",
@@ -34,6 +36,7 @@ __all__ = [
     "VarianceCalibrationDisplay",
     "evaluation_figures",
     "instrument_displays",
+    "render_disclosure",
     "render_evaluation",
     "render_report",
     "render_scenario",

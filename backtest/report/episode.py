@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -19,6 +19,8 @@ WINDOW_SESSIONS = 60
 
 _LOSS = "#D9D9D9"
 _STACK = 0.045  # height of one breach mark, share of the axis
+_LEGEND_COLUMNS = 4
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,9 +115,15 @@ class EpisodeDisplay:
             ax.set_ylabel(f"{side}: % of notional")
         top = 100.0 * max(float(table.loss.max()), *(float(table[p].max()) for p in self.policies))
         axes[0].set_ylim(0.0, (1.05 + _STACK * len(self.policies)) * top)
-        axes[0].set_title(self.title(), loc="left", pad=24)
+        # Names are long: more than four beside one another are wider than the page.
+        lines = -(-(len(self.policies) + 2) // _LEGEND_COLUMNS)
+        axes[0].set_title(self.title(), loc="left", pad=8.0 + 14.0 * lines)
         axes[0].legend(
-            ncols=5, fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.98)
+            ncols=_LEGEND_COLUMNS,
+            fontsize="small",
+            frameon=False,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 0.98),
         )
         # matplotlib's dates carry no types. Hours would make ticks so long that they overlap.
         dates = AutoDateLocator(minticks=4, maxticks=7)  # type: ignore[no-untyped-call]
@@ -166,16 +174,19 @@ class EpisodeDisplay:
 
 def mark_day(ax: Axes, moment: np.datetime64, *, named: bool) -> None:
     """Draw a vertical line at the start of a marked day, and with `named` its date beside it."""
-    ax.axvline(moment, color="black", linestyle="--", linewidth=0.9, zorder=1)  # type: ignore[arg-type]
+    at = float(date2num(moment))  # type: ignore[no-untyped-call]  # carries no types
+    ax.axvline(at, color="black", linestyle="--", linewidth=0.9, zorder=1)
     if named:
         ax.annotate(
             f"{pd.Timestamp(moment):%d %b}",
-            (moment, 0.97),  # type: ignore[arg-type]
+            (at, 0.97),
             xycoords=("data", "axes fraction"),
             xytext=(4, 0),
             textcoords="offset points",
             verticalalignment="top",
             fontsize="small",
+            bbox=_PAPER,
+            zorder=9,
         )
 
 

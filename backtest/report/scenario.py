@@ -1,8 +1,10 @@
 """The page of a scenario: tables and pictures of one dated window, for every policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -83,6 +85,15 @@ _NUMBERS = (
         write=number("{:.2f}"),
     ),
 )
+_BEFORE_DAY = Column(
+    key="before_day",
+    title="As the marked day began",
+    unit="ratio to the first margin",
+    better="",
+    meaning="The last margin that did not know of the marked day, over the first of the window; "
+    "median of series.",
+    write=number("{:.2f}"),
+)
 _FIRST_RISE = Column(
     key="first_rise_days",
     title="First rise of 10 %",
@@ -141,7 +152,7 @@ def render_scenario(
         context=context,
         scenario=episodes[0].scenario,
         sections=[_section(episode, policies) for episode in episodes],
-        legend=[*_NUMBERS, _FIRST_RISE],
+        legend=[*_NUMBERS, _BEFORE_DAY, _FIRST_RISE],
         findings=frame_rows(context.findings),
         findings_open=len(context.findings) <= LONG_FINDINGS,
         colors={"predictive": PREDICTIVE, "reference": REFERENCE},
@@ -188,24 +199,29 @@ def _period(episode: Episode, *, cases: int) -> str:
 
 def _sentences(episode: Episode) -> tuple[str, ...]:
     """Say what the judged policy and the best reactive one did, side by side."""
-    table = episode.frame()
+    records = {
+        record["policy"]: record for record in episode.frame().reset_index().to_dict("records")
+    }
     found = []
     for role, policy in (("Judged", episode.predictive), ("Best reactive", episode.reference)):
-        row = table.loc[policy]
+        row = records[policy]
         found.append(
-            f"{role}: {policy} left {row.breaches:.0f} breaches and {row.shortfall:.3f} notionals "
-            f"uncovered, the worst {row.worst_shortfall:.3f}, at a mean margin of "
-            f"{100 * row.mean_margin:.2f} %; {_rose(float(row.first_rise_days))}."
+            f"{role}: {policy} left {row['breaches']:.0f} breaches and {row['shortfall']:.3f} "
+            f"notionals uncovered, the worst {row['worst_shortfall']:.3f}, at a mean margin of "
+            f"{100 * row['mean_margin']:.2f} %; {_rose(row)}."
         )
     return tuple(found)
 
 
-def _rose(days: float) -> str:
-    if pd.isna(days):
-        return "it never stood 10 % above the start of the window"
+def _rose(row: Mapping[Any, Any]) -> str:
+    """Say in words when margins rose."""
+    stood = f"as the day began it stood at {row['before_day']:.2f} times the start of the window"
+    days = float(row["first_rise_days"])
+    if not np.isfinite(days):
+        return f"{stood} and never rose 10 % above it"
     when = f"{abs(days):.3g} day{'s' * (abs(days) != 1.0)}"
     side = f"{when} after" if days > 0.0 else f"{when} before" if days < 0.0 else "at"
-    return f"it first stood 10 % above the start of the window {side} the start of the marked day"
+    return f"{stood}, and it was first 10 % above it {side} the start of the marked day"
 
 
 def _pooled_figures(episode: Episode, policies: tuple[str, ...]) -> tuple[Picture, Picture]:
@@ -226,7 +242,7 @@ def _pooled_figures(episode: Episode, policies: tuple[str, ...]) -> tuple[Pictur
 
 
 def _rows(episode: Episode, table: pd.DataFrame) -> Table:
-    columns = (_name("policy", "Policy"), *_NUMBERS, _FIRST_RISE)
+    columns = (_name("policy", "Policy"), *_NUMBERS, _BEFORE_DAY, _FIRST_RISE)
     worst = float(table.quantile_loss.max())
     rows = tuple(
         Row(

@@ -138,11 +138,12 @@ class RelativeMarginDisplay:
         ax.axhline(RISE, color="black", linestyle=":", linewidth=0.9, zorder=1)
         ax.annotate(
             f"a rise: {RISE:.2f}\N{MULTIPLICATION SIGN}",
-            (0.005, RISE),
+            (0.01, RISE),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
+            verticalalignment="center",
             fontsize="small",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
+            zorder=9,
         )
         _name_lines(ax, self.episode, table)
         ax.yaxis.set_major_formatter("{x:g}\N{MULTIPLICATION SIGN}")
@@ -167,7 +168,7 @@ def _draw_lines(ax: Axes, episode: Episode, table: pd.DataFrame, *, step: bool) 
             **look.of_line(),
         )
     mark_day(ax, episode.scenario.marked, named=True)
-    ax.set_xlim(origin[0], origin[-1])
+    ax.margins(x=0.0)
     # matplotlib's dates carry no types. Hours would make ticks so long that they overlap.
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=4, maxticks=7))  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_formatter(DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
