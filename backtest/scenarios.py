@@ -83,8 +83,9 @@ class Scenario:
         time : ndarray of datetime64[ns], shape (n_periods,)
             Ends of the periods, UTC, increasing.
         """
-        begun = time[0] <= np.datetime64(self.first, "ns")
-        return bool(begun and np.datetime64(self.last + timedelta(days=1), "ns") <= time[-1])
+        day = timedelta(days=1)
+        begun = time[0] <= np.datetime64(self.first + day, "ns")
+        return bool(begun and np.datetime64(self.last + day, "ns") <= time[-1])
 
 
 ALL_SCENARIOS = (

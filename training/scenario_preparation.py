@@ -124,4 +124,4 @@ def _known_from(prepared: Preparation, window: slice) -> int:
     targets, n_periods = prepared.history.targets, prepared.panel.n_periods
     last = [targets.known_at[window, :, targets.at(h)] for h in prepared.margin_horizons]
     known = np.concatenate([rows[rows < n_periods] for rows in last])
-    return max(window.stop, int(np.max(known, initial=0)) + 1)
+    return max(int(window.stop), int(np.max(known, initial=0)) + 1)
