@@ -113,7 +113,8 @@ def run_scenario(
         (partial / "scenario.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
         (partial / "scenario.html").write_text(page, encoding="utf-8")
         files = [Artifact(path) for path in sorted(partial.iterdir())]
-        run.write([*fit_records(made), *_records(episodes), *files])
+        notes = Tag("notes", str(len(made.notes)))
+        run.write([notes, *fit_records(made), *_records(episodes), *files])
     return ScenarioResult(episodes=episodes, folder=folder, run_id=run.run_id)
 
 

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backtest import Scenario, check_scenario
+from ..backtest import CONTROL_POLICIES, Scenario, check_scenario
+from ..backtest.replay import SCALED_REACTIVE
 from ..errors import InputError
 from .experiment import needs_predictive
 from .preparation import Preparation
@@ -81,14 +82,15 @@ def prepare_scenario(prepared: Preparation, scenario: Scenario) -> ScenarioPrepa
 
 
 def check_policies(prepared: Preparation, names: Sequence[str]) -> None:
-    """Raise unless the experiment has policies of these names.
+    """Raise unless a replay of the experiment has policies of these names.
 
     Raises
     ------
     InputError
         If it lacks one.
     """
-    known = [policy.name for policy in prepared.experiment.policies()]
+    everyone = (*prepared.experiment.policies(), *CONTROL_POLICIES)
+    known = [*(policy.name for policy in everyone), SCALED_REACTIVE]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(

@@ -143,11 +143,7 @@ def test_what_comes_after_the_window_changes_nothing(make_verdict):
         replayed,
         loss=np.where(later[:, None, None], 10.0 * replayed.loss, replayed.loss),
         schedules=tuple(
-            replace(
-                s,
-                initial_margin_rate=s.initial_margin_rate
-                * np.where(later, 7.0, 1.0)[:, None, None],
-            )
+            replace(s, initial_margin_rate=factor * s.initial_margin_rate)
             for s in replayed.schedules
         ),
     )
