@@ -113,7 +113,7 @@ ALL_SCENARIOS = (
         title="Deleveraging of crypto-assets, May 2021",
         day=date(2021, 5, 19),
         happened="On the day after three Chinese financial associations told their members to stay "
-        "out of crypto-assets, bitcoin lost up to three tenths of its price within hours while "
+        "out of crypto-assets, bitcoin lost up to a third of its price within hours while "
         "leveraged positions were liquidated.",
         source="Joint notice of the National Internet Finance Association of China, the China "
         "Banking Association and the Payment and Clearing Association of China, 18 May 2021; bars "
@@ -133,7 +133,7 @@ ALL_SCENARIOS = (
         title="Celsius stops withdrawals, June 2022",
         day=date(2022, 6, 13),
         happened="Celsius Network, a lender of crypto-assets, stopped all withdrawals during the "
-        "night to 13 June, and bitcoin lost about a sixth of its price on that day.",
+        "night to 13 June, and bitcoin lost 15 % of its price on that day.",
         source="Memorandum of Celsius Network to its community, 12 June 2022 (U.S. time); bars of "
         "bitcoin",
     ),

@@ -76,12 +76,13 @@ def print_episode(episode: Episode, console: Console, *, policies: Sequence[str]
 
 def _caption(episode: Episode, *, cases: int) -> str:
     names = sorted(set(episode.series().instrument))
-    target = episode.replay.market.tail_probability
+    target, horizon = episode.replay.market.tail_probability, episode.horizon
+    overlap = f"; losses overlap, one move counts up to {horizon} times" if horizon > 1 else ""
     return (
         f"{cases:,} cases of {', '.join(names)}, both sides; the target of {target:.1%} is "
-        f"{target * cases:.1f} breaches. Best quantile loss first; * best reactive, by hindsight. "
-        "Shortfall: uncovered loss in notionals, the sum and the worst. 5-rise: largest ratio of "
-        "a margin to itself 5 periods before. Before day: the last margin set before the marked "
+        f"{target * cases:.1f} breaches{overlap}. Best quantile loss first; * best reactive, by "
+        "hindsight. Shortfall: uncovered loss in notionals, the sum and the worst. 5-rise: largest "
+        "ratio of a margin to itself 5 periods before. Before day: the last margin set before the marked "
         "day over the first of the window. First rise: when margins first stood 10 % above that "
         "first one, in days from the start of the marked day; 0 or less is before it."
     )

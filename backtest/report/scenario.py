@@ -189,12 +189,15 @@ def _section(episode: Episode, policies: Sequence[str]) -> _Section:
 
 def _period(episode: Episode, *, cases: int) -> str:
     first, last = episode.origin[0], episode.origin[-1]
-    target = episode.replay.market.tail_probability
-    return (
+    target, horizon = episode.replay.market.tail_probability, episode.horizon
+    said = (
         f"Margins set {first:%d %b %Y} to {last:%d %b %Y}: {cases:,} cases (one per period, "
         f"instrument and side) of {', '.join(dict.fromkeys(episode.series().instrument))}; the "
         f"target of {100 * target:g} % is {target * cases:.1f} breaches."
     )
+    if horizon > 1:
+        said += f" Losses over {horizon} periods overlap: one move counts up to {horizon} times."
+    return said
 
 
 def _sentences(episode: Episode) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ def _name_lines(ax: Axes, episode: Episode, table: pd.DataFrame) -> None:
             label_of(episode, policy),
             (1.0, end[policy]),
             xycoords="axes fraction",
-            xytext=(1.04, place),
+            xytext=(1.05, place),
             textcoords="axes fraction",
             verticalalignment="center",
             fontsize="small",
@@ -199,6 +199,7 @@ def _name_lines(ax: Axes, episode: Episode, table: pd.DataFrame) -> None:
                 "linewidth": look.width,
                 "shrinkA": 0.0,
                 "shrinkB": 0.0,
+                "relpos": (0.0, 0.5),
             },
             annotation_clip=False,
         )
