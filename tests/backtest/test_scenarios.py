@@ -86,10 +86,11 @@ def test_a_name_that_is_not_registered_is_refused_with_those_that_are():
         scenario_named("tulips")
 
 
-@pytest.mark.parametrize("field", ["days_before", "days_after"])
-def test_a_window_without_run_up_or_aftermath_is_refused(field):
-    with pytest.raises(InputError, match=f"{field} must be a whole number >= 1, was 0"):
-        dataclasses.replace(ALL_SCENARIOS[0], **{field: 0})
+def test_a_window_without_run_up_or_aftermath_is_refused():
+    with pytest.raises(InputError, match="days_before must be a whole number >= 1, was 0"):
+        dataclasses.replace(ALL_SCENARIOS[0], days_before=0)
+    with pytest.raises(InputError, match="days_after must be a whole number >= 1, was 0"):
+        dataclasses.replace(ALL_SCENARIOS[0], days_after=0)
 
 
 def test_adding_a_scenario_is_one_entry():
