@@ -84,7 +84,8 @@ def _caption(episode: Episode, *, cases: int) -> str:
         "hindsight. Shortfall: uncovered loss in notionals, the sum and the worst. 5-rise: largest "
         "ratio of a margin to itself 5 periods before. Before day: the last margin set before "
         "the marked day over the first of the window. First rise: when margins first "
-        "stood 10 % above that first one, in days from the start of the marked day; 0 or less is before it."
+        "stood 10 % above that first one, in days from the start of the marked day; 0 or less is "
+        "before it."
     )
 
 
