@@ -46,6 +46,7 @@ from .coverage import (
     time_between_failures,
 )
 from .crps import crps_ensemble, crps_normal, crps_student_t
+from .disclosure import disclosure_table, pooled_disclosure
 from .discrimination import (
     brier_loss,
     brier_skill_score,
@@ -99,6 +100,7 @@ from .ranked_probability import (
     ranked_probability_skill_score,
 )
 from .replay import Replay, replay
+from .replayed_scenario import ReplayedScenario
 from .responsiveness import (
     INCREASE_HOURS,
     SETTLED_PERIODS,
@@ -117,11 +119,13 @@ from .responsiveness import (
     volatility_moves,
 )
 from .run_comparison import compare_forecasts, compare_margins
+from .scenarios import ALL_SCENARIOS, Scenario, check_scenario, scenario_named
 from .scores import Grouping, score_forecasts, score_side_by_side
 from .side_by_side import Family, SideBySide, row_notes, side_by_side
 from .verdict import Verdict, judge, judge_together
 
 __all__ = [
+    "ALL_SCENARIOS",
     "CONTROL_POLICIES",
     "INCREASE_HOURS",
     "ONSET_QUANTILE",
@@ -145,7 +149,9 @@ __all__ = [
     "MurphyDiagram",
     "Onsets",
     "Replay",
+    "ReplayedScenario",
     "Responsiveness",
+    "Scenario",
     "SideBySide",
     "StepMarket",
     "StressMeasure",
@@ -173,6 +179,7 @@ __all__ = [
     "bootstrap_interval",
     "brier_loss",
     "brier_skill_score",
+    "check_scenario",
     "christoffersen_conditional_coverage",
     "christoffersen_independence",
     "class_accuracy_score",
@@ -187,6 +194,7 @@ __all__ = [
     "decision_rule",
     "detectable_difference",
     "diebold_mariano",
+    "disclosure_table",
     "du_escanciano_conditional",
     "du_escanciano_unconditional",
     "duration_shape",
@@ -222,6 +230,7 @@ __all__ = [
     "newey_west_t",
     "nolde_ziegel",
     "peak_to_trough",
+    "pooled_disclosure",
     "pr_auc",
     "qlike_loss",
     "quantile_elementary_score",
@@ -233,6 +242,7 @@ __all__ = [
     "responsiveness_ratio",
     "roc_auc",
     "row_notes",
+    "scenario_named",
     "score_forecasts",
     "score_side_by_side",
     "shortfall",

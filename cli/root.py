@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import ConvergenceError, ForemarginError, GateError, InputError, SourceError
-from . import backtest, compare, data, evaluate, models, train, tune
+from . import backtest, compare, data, evaluate, models, scenario, train, tune
 
 EXIT_CODE: dict[type[ForemarginError], int] = {
     GateError: 1,
@@ -49,6 +49,7 @@ app = typer.Typer(
 app.command("backtest")(backtest.backtest)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("scenario")(scenario.scenario)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")

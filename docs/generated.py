@@ -16,7 +16,7 @@ import typer
 from pydantic import BaseModel
 from sphinx.pycode import ModuleAnalyzer
 
-from foremargin.backtest import CONTROL_POLICIES
+from foremargin.backtest import ALL_SCENARIOS, CONTROL_POLICIES
 from foremargin.calibrate import ALL_POLICIES, EMIR_TOOLS
 from foremargin.cli import app
 from foremargin.cli.root import EXIT_CODE
@@ -98,6 +98,15 @@ def tools() -> str:
     return table(("suffix", "what it does"), rows)
 
 
+def scenarios() -> str:
+    """Every scenario, its marked day and its window."""
+    rows = [
+        (f"`{s.name}`", s.day, f"{s.first} to {s.last}", s.happened, s.source)
+        for s in ALL_SCENARIOS
+    ]
+    return table(("scenario", "marked day", "window", "what happened", "source"), rows)
+
+
 def experiment() -> str:
     """Every key of an experiment file."""
     rows = [
@@ -136,6 +145,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "made_fields": made_fields,
     "panel_columns": panel_columns,
     "policies": policies,
+    "scenarios": scenarios,
     "sources": sources,
     "tools": tools,
 }

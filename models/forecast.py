@@ -99,6 +99,15 @@ class Forecast:
         """Volatility of the summed log return over the horizon, decimal, shape of `variance`."""
         return np.asarray(np.sqrt(self.variance))
 
+    def rows(self, start: int, stop: int) -> "Forecast":
+        """Return the forecasts of origins `start` to ``stop - 1``, positions in this forecast."""
+        kept: dict[str, Any] = {
+            name: array[start:stop]
+            for name in ("origin", "variance", *_OPTIONAL)
+            if (array := getattr(self, name)) is not None
+        }
+        return replace(self, **kept)
+
     def with_stress(self, probability: NDArray[np.float64]) -> "Forecast":
         """Return the forecast with another stress probability, and regimes that agree with it.
 

@@ -13,6 +13,8 @@ from .model_version import Action, Alias, ChampionEvent, Version
 from .preparation import Preparation, prepare
 from .registry import Registry
 from .run_comparison import RunComparison, compare_runs
+from .scenario_job import ScenarioResult, run_scenario
+from .scenario_preparation import ScenarioPreparation, check_policies, prepare_scenario
 from .seeds import stream
 from .split import Split, make_split
 from .tables import FORECAST_COLUMNS, forecasts_table, margins_table
@@ -41,6 +43,8 @@ __all__ = [
     "Preparation",
     "Registry",
     "RunComparison",
+    "ScenarioPreparation",
+    "ScenarioResult",
     "Schedule",
     "Split",
     "Store",
@@ -52,6 +56,7 @@ __all__ = [
     "Version",
     "WalkForward",
     "Window",
+    "check_policies",
     "compare_bundles",
     "compare_runs",
     "forecasts_table",
@@ -62,10 +67,12 @@ __all__ = [
     "margins_table",
     "open_store",
     "prepare",
+    "prepare_scenario",
     "prepare_validation",
     "read_run",
     "run_backtest",
     "run_evaluation",
+    "run_scenario",
     "run_training",
     "run_tuning",
     "shipped_experiments",

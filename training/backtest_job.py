@@ -92,7 +92,10 @@ def run_backtest(
     ):
         made = make_forecasts(prepared, execution=execution or Execution(), progress=tell)
         table, scores = score(prepared, made.forecasts)
-        replays = [_replay(prepared, made.forecasts, h, tell) for h in prepared.margin_horizons]
+        replays = [
+            replay_policies(prepared, made.forecasts, horizon=horizon, progress=tell)
+            for horizon in prepared.margin_horizons
+        ]
         tell("judge", 0, len(replays))
         verdicts = judge_together(
             [
@@ -129,9 +132,22 @@ def run_backtest(
     return BacktestResult(verdicts=verdicts, scores=scores, folder=folder, run_id=run.run_id)
 
 
-def _replay(
-    prepared: Preparation, forecasts: Sequence[Forecast], horizon: int, progress: Progress
+def replay_policies(
+    prepared: Preparation, forecasts: Sequence[Forecast], *, horizon: int, progress: Progress
 ) -> Replay:
+    """Let every policy of the experiment set its margins from validation on.
+
+    Parameters
+    ----------
+    prepared : Preparation
+        What is run on.
+    forecasts : sequence of Forecast
+        From the first forecast origin of `prepared` to the end of its panel.
+    horizon : int
+        Margin period of risk, own periods.
+    progress : callable
+        See :data:`Progress`.
+    """
     panel, split = prepared.panel, prepared.split
     k = prepared.history.targets.at(horizon)
     variance = {}

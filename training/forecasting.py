@@ -17,7 +17,7 @@ from .backends import Execution
 from .preparation import Preparation
 from .records import Record, Tag
 from .tables import forecasts_table
-from .walk_forward import walk_forward
+from .walk_forward import WalkForward, walk_forward
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all."""
@@ -51,16 +51,33 @@ class Forecasts:
 
 def make_forecasts(prepared: Preparation, *, execution: Execution, progress: Progress) -> Forecasts:
     """Walk forward, mix, and give every forecast calibrated tails and probabilities."""
-    history, row = prepared.history, prepared.split.forecast_row
     walked = walk_forward(
-        history,
+        prepared.history,
         prepared.experiment.forecasters(),
-        first_row=row,
+        first_row=prepared.split.forecast_row,
         seed=prepared.experiment.seed,
         schedule=prepared.experiment.schedule(),
         execution=execution,
         progress=lambda done, total, model: progress(f"forecast {model}", done, total),
     )
+    return finish_forecasts(prepared, walked, progress=progress)
+
+
+def finish_forecasts(
+    prepared: Preparation, walked: WalkForward, *, progress: Progress
+) -> Forecasts:
+    """Mix, and give every forecast calibrated tails and probabilities.
+
+    Parameters
+    ----------
+    prepared : Preparation
+        Its forecasts begin where those of `walked` do, and its history ends where they end.
+    walked : WalkForward
+        What the models said.
+    progress : callable
+        See :data:`Progress`.
+    """
+    history, row = prepared.history, walked.first_row
     progress("calibrate", 0, 1)
     mixed = [
         mixture.combine(walked.forecasts, history, first_row=row)

@@ -67,6 +67,7 @@ def walk_forward(
     *,
     first_row: int,
     seed: int,
+    origins: slice | None = None,
     schedule: Schedule | None = None,
     execution: Execution | None = None,
     progress: Progress | None = None,
@@ -83,6 +84,10 @@ def walk_forward(
         Panel row of the first origin.
     seed : int
         Every fit draws from its own stream, so that how it is carried out changes nothing.
+    origins : slice, optional
+        Panel rows from `first_row` on whose forecasts are wanted; by default all. Blocks are cut
+        from `first_row` on all the same, so that a run over a part finds the fits of a whole one;
+        those that hold none of these rows are left out.
     schedule : Schedule, optional
         Windows and warm starts; by default every fit sees the whole past and starts cold.
     execution : Execution, optional
@@ -97,11 +102,13 @@ def walk_forward(
         If the cluster or the folder of finished blocks cannot be used.
     """
     schedule, execution = schedule or Schedule(), execution or Execution()
-    chains = [
+    wanted = origins or slice(first_row, history.panel.n_periods)
+    every = (
         chain
         for forecaster in forecasters
         for chain in _chains(forecaster, history, schedule, first_row=first_row, seed=seed)
-    ]
+    )
+    chains = [needed for chain in every if (needed := chain.needed_for(wanted)) is not None]
     n_blocks = sum(len(chain.tasks) for chain in chains)
     store = None if execution.blocks is None else BlockStore.open(execution.blocks, history)
     kept: list[Block] = []
@@ -123,11 +130,8 @@ def walk_forward(
         for forecaster in forecasters
     }
     return WalkForward(
-        first_row=first_row,
-        forecasts={
-            name: join_forecasts([block.forecast for block in own])
-            for name, own in of_model.items()
-        },
+        first_row=wanted.start,
+        forecasts={name: _joined(own, wanted) for name, own in of_model.items()},
         notes=tuple(
             f"{name}: {note}" for name, own in of_model.items() for b in own for note in b.notes
         ),
@@ -146,6 +150,13 @@ class _Chain:
     tasks: tuple[BlockTask, ...]
     keys: tuple[str | None, ...]
 
+    def needed_for(self, wanted: slice) -> "_Chain | None":
+        """Return the tasks without which the forecasts of some rows cannot be made."""
+        if self.tasks[-1].origins.stop <= wanted.start:
+            return None
+        n_tasks = sum(task.origins.start < wanted.stop for task in self.tasks)
+        return _Chain(tasks=self.tasks[:n_tasks], keys=self.keys[:n_tasks]) if n_tasks else None
+
     def rest(self, done: Block, *, count: int = 1) -> "_Chain | None":
         """Return what is left after `count` blocks, the last of which is `done`."""
         if count == len(self.tasks):
@@ -153,6 +164,12 @@ class _Chain:
         following, *later = self.tasks[count:]
         tasks = (replace(following, previous=done.fitted), *later)
         return _Chain(tasks=tasks, keys=self.keys[count:])
+
+
+def _joined(blocks: Sequence[Block], wanted: slice) -> Forecast:
+    """Join the forecasts of one model, and keep the rows that are wanted."""
+    joined, first = join_forecasts([block.forecast for block in blocks]), blocks[0].first_row
+    return joined.rows(wanted.start - first, wanted.stop - first)
 
 
 def _chains(

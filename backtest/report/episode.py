@@ -1,4 +1,4 @@
-"""Margin against loss through the worst stress of the test period."""
+"""Margin against loss through one stress: the worst of a test period, or a scenario."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,47 +6,62 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...calibrate import SIDES, Generation
 from ..losses import shortfall
-from ..verdict import Verdict
-from .palette import is_plain, label_of, look_of, shown
+from .palette import Compared, is_plain, label_of, look_of, shown
 
 WINDOW_SESSIONS = 60
 """Length of the episode, trading days."""
 
 _LOSS = "#D9D9D9"
 _STACK = 0.045  # height of one breach mark, share of the axis
+_LEGEND_COLUMNS = 4
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpisodeDisplay:
     """Margins and losses of one instrument through one stress episode.
 
-    Of all instruments and all windows of 60 sessions in the test period, the one in which the
-    plain policies (no tools, no controls) together left the largest shortfall, in multiples of
-    the instrument's root mean square loss; both sides count, no policy is favoured.
-
     Attributes
     ----------
-    verdict : Verdict
-        Where the numbers come from.
+    verdict : Compared
+        Where the numbers come from: a verdict, or an episode of a scenario.
     instrument : str
-        The instrument with the worst window.
+        What is margined.
     rows : ndarray of int, shape (n_origins,)
         Origins of the window, positions in the replay.
+    policies : tuple of str
+        Names of the policies that are drawn; the judged one, the reference and the fixed one if
+        none is given.
+    marked : numpy.datetime64 or None
+        A moment to draw a line at, UTC.
     """
 
-    verdict: Verdict
+    verdict: Compared
     instrument: str
     rows: NDArray[np.intp]
+    policies: tuple[str, ...] = ()
+    marked: np.datetime64 | None = None
+
+    def __post_init__(self) -> None:
+        if not self.policies:
+            object.__setattr__(self, "policies", shown(self.verdict, "fixed"))
 
     @classmethod
-    def from_verdict(cls, verdict: Verdict, *, sessions: int = WINDOW_SESSIONS) -> "EpisodeDisplay":
-        """Choose the worst window of `sessions` trading days."""
+    def from_verdict(
+        cls, verdict: Compared, *, sessions: int = WINDOW_SESSIONS
+    ) -> "EpisodeDisplay":
+        """Choose the worst window of `sessions` trading days.
+
+        Of all instruments and all windows of that length in the test period, the one in which the
+        plain policies (no tools, no controls) together left the largest shortfall, in multiples
+        of the instrument's root mean square loss; both sides count, no policy is favoured.
+        """
         replayed = verdict.replay
         panel = replayed.market.history.panel
         plain = _plain(verdict)
@@ -65,11 +80,6 @@ class EpisodeDisplay:
             if total > worst:
                 worst, chosen = total, (i, rows[start : start + length])
         return cls(verdict=verdict, instrument=panel.instruments[chosen[0]], rows=chosen[1])
-
-    @property
-    def policies(self) -> tuple[str, ...]:
-        """Names of the policies that are drawn."""
-        return shown(self.verdict, "fixed")
 
     def frame(self) -> pd.DataFrame:
         """Return one row per side and origin: ``loss`` and a margin per policy, fractions."""
@@ -105,9 +115,15 @@ class EpisodeDisplay:
             ax.set_ylabel(f"{side}: % of notional")
         top = 100.0 * max(float(table.loss.max()), *(float(table[p].max()) for p in self.policies))
         axes[0].set_ylim(0.0, (1.05 + _STACK * len(self.policies)) * top)
-        axes[0].set_title(self.title(), loc="left", pad=24)
+        # Names are long: more than four beside one another are wider than the page.
+        lines = -(-(len(self.policies) + 2) // _LEGEND_COLUMNS)
+        axes[0].set_title(self.title(), loc="left", pad=8.0 + 14.0 * lines)
         axes[0].legend(
-            ncols=5, fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.98)
+            ncols=_LEGEND_COLUMNS,
+            fontsize="small",
+            frameon=False,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 0.98),
         )
         # matplotlib's dates carry no types. Hours would make ticks so long that they overlap.
         dates = AutoDateLocator(minticks=4, maxticks=7)  # type: ignore[no-untyped-call]
@@ -115,12 +131,15 @@ class EpisodeDisplay:
         day = DateFormatter("%Y-%m-%d")  # type: ignore[no-untyped-call]
         axes[1].xaxis.set_major_formatter(day)
         axes[1].set_xlabel("day the margin was set (UTC)")
+        if self.marked is not None:
+            for ax in axes:
+                mark_day(ax, self.marked, named=ax is axes[0])
         return tuple(axes)
 
     def title(self) -> str:
         """Return what is shown, with its dates."""
         origin = pd.DatetimeIndex(self.verdict.replay.origin[self.rows])
-        horizon = self.verdict.horizon
+        horizon = self.verdict.replay.horizon
         after = "loss over the next period" if horizon == 1 else f"loss over the next {horizon}"
         dates = f"{origin[0]:%d %b %Y} to {origin[-1]:%d %b %Y}"
         return f"{self.instrument}, {dates}: margin and {after}{' periods' * (horizon > 1)}"
@@ -153,7 +172,25 @@ class EpisodeDisplay:
         ax.plot([], [], "kx", markersize=6, label="breach, in the policy's colour")
 
 
-def _plain(verdict: Verdict) -> list[str]:
+def mark_day(ax: Axes, moment: np.datetime64, *, named: bool) -> None:
+    """Draw a vertical line at the start of a marked day, and with `named` its date beside it."""
+    at = float(date2num(moment))  # type: ignore[no-untyped-call]  # carries no types
+    ax.axvline(at, color="black", linestyle="--", linewidth=0.9, zorder=1)
+    if named:
+        ax.annotate(
+            f"{pd.Timestamp(moment):%d %b}",
+            (at, 0.97),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            verticalalignment="top",
+            fontsize="small",
+            bbox=_PAPER,
+            zorder=9,
+        )
+
+
+def _plain(verdict: Compared) -> list[str]:
     controls = verdict.replay.names(Generation.CONTROL)
     return [p for p in verdict.replay.policies if is_plain(p) and p not in controls]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ...calibrate import Generation
-from ..verdict import Verdict
+from ..replay import Replay
 
 PREDICTIVE = "#0072B2"
 """Blue: the policy that is judged."""
@@ -29,6 +29,25 @@ _SECOND_PREDICTIVE = "#56B4E9"
 _FIXED = "#404040"
 _OTHER_LINES = ("-", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _OTHER_MARKERS = ("s", "^", "v", "P", "X", "d")
+
+
+class Compared(Protocol):
+    """A replay, who is judged in it, and against whom: a verdict, or an episode of a scenario."""
+
+    @property
+    def replay(self) -> Replay:
+        """Margins and losses."""
+        ...
+
+    @property
+    def predictive(self) -> str:
+        """The policy that is judged."""
+        ...
+
+    @property
+    def reference(self) -> str:
+        """The best reactive policy."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +87,8 @@ def is_plain(policy: str) -> bool:
     return "+" not in policy
 
 
-def look_of(verdict: Verdict, policy: str) -> Look:
-    """Return the look of a policy; the same in every figure of one verdict."""
+def look_of(verdict: Compared, policy: str) -> Look:
+    """Return the look of a policy; the same in every figure of one comparison."""
     if policy == verdict.predictive:
         return Look(color=PREDICTIVE, marker="o", line="-", width=2.2, zorder=5)
     if policy == verdict.reference:
@@ -90,12 +109,12 @@ def look_of(verdict: Verdict, policy: str) -> Look:
     )
 
 
-def label_of(verdict: Verdict, policy: str) -> str:
+def label_of(verdict: Compared, policy: str) -> str:
     """Return the name of a policy for a legend; the reference says what it is."""
     return f"{policy} (best reactive)" if policy == verdict.reference else policy
 
 
-def shown(verdict: Verdict, *others: str) -> tuple[str, ...]:
+def shown(verdict: Compared, *others: str) -> tuple[str, ...]:
     """Return the judged policy, the reference, and those of `others` that took part."""
     wanted = (verdict.predictive, verdict.reference, *others)
     return tuple(dict.fromkeys(p for p in wanted if p in verdict.replay.policies))

@@ -10,7 +10,7 @@ import pandas as pd
 from ..metrics import INCREASE_PERIODS
 from ..statement import control_table, hindsight_change, percent, signed_percent
 from ..verdict import Verdict
-from .palette import is_plain
+from .palette import Compared, is_plain
 
 NOT_KNOWN = "\N{EN DASH}"
 """What a cell shows where there is no number."""
@@ -59,11 +59,13 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def _number(pattern: str) -> Callable[[Any], str]:
+def number(pattern: str) -> Callable[[Any], str]:
+    """Return what writes a number by a pattern, and a dash where there is none."""
     return lambda value: pattern.format(value) if pd.notna(value) else NOT_KNOWN
 
 
-def _share(value: Any) -> str:
+def percentage(value: Any) -> str:
+    """Write a fraction in percent, two decimals, and a dash where there is none."""
     return f"{100 * value:.2f}" if pd.notna(value) else NOT_KNOWN
 
 
@@ -77,7 +79,8 @@ def _yes(value: Any) -> str:
     return "yes" if value else "no"
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Write a value as it is."""
     return str(value)
 
 
@@ -88,12 +91,12 @@ def _increase(periods: int) -> Column:
         unit="ratio",
         better="lower",
         meaning=f"Largest ratio of a margin to that of {periods} periods before; median of series.",
-        write=_number("{:.2f}"),
+        write=number("{:.2f}"),
     )
 
 
 _POLICY = Column(
-    key="policy", title="Policy", unit="", better="", meaning="Name of the policy.", write=_text
+    key="policy", title="Policy", unit="", better="", meaning="Name of the policy.", write=text
 )
 _BREACH_RATE = Column(
     key="breach_rate",
@@ -101,7 +104,7 @@ _BREACH_RATE = Column(
     unit="% of cases",
     better="near target",
     meaning="Cases (one per period, instrument and side) in which the loss exceeded the margin.",
-    write=_share,
+    write=percentage,
 )
 _MEAN_MARGIN = Column(
     key="mean_margin",
@@ -109,7 +112,7 @@ _MEAN_MARGIN = Column(
     unit="% of notional",
     better="lower",
     meaning="What the policy costs its clients; compare only at equal protection.",
-    write=_share,
+    write=percentage,
 )
 _QUANTILE_LOSS = Column(
     key="quantile_loss",
@@ -117,7 +120,7 @@ _QUANTILE_LOSS = Column(
     unit="% of notional",
     better="lower",
     meaning="The score: mean margin plus uncovered loss divided by the target breach rate.",
-    write=_share,
+    write=percentage,
 )
 _P_VALUE = Column(
     key="dm_p_value",
@@ -133,7 +136,7 @@ _HINDSIGHT = Column(
     unit="notionals",
     better="lower",
     meaning="Uncovered loss, summed, once scaled to the best reactive policy's cost in the test.",
-    write=_number("{:.3f}"),
+    write=number("{:.3f}"),
 )
 _MATCHED = Column(
     key="matched_shortfall",
@@ -141,7 +144,7 @@ _MATCHED = Column(
     unit="notionals",
     better="lower",
     meaning="Uncovered loss, summed, with the constant that made costs equal in validation.",
-    write=_number("{:.3f}"),
+    write=number("{:.3f}"),
 )
 _COST_RATIO = Column(
     key="matched_cost_ratio",
@@ -149,7 +152,7 @@ _COST_RATIO = Column(
     unit="ratio to best reactive",
     better="1.00 is equal",
     meaning="Away from 1.00 the constant did not hold, and the shortfall beside it is not fair.",
-    write=_number("{:.2f}"),
+    write=number("{:.2f}"),
 )
 _PEAK = Column(
     key="peak_to_trough",
@@ -157,7 +160,7 @@ _PEAK = Column(
     unit="ratio",
     better="lower",
     meaning="Largest over smallest margin of a series; median of series.",
-    write=_number("{:.2f}"),
+    write=number("{:.2f}"),
 )
 _SET = Column(
     key="in_confidence_set",
@@ -173,7 +176,7 @@ _PASSING = Column(
     unit="of all",
     better="higher",
     meaning="Series that pass Kupiec and conditional coverage after Holm's correction at 5 %.",
-    write=_text,
+    write=text,
 )
 
 PLAIN_COLUMNS: tuple[Column, ...] = (
@@ -201,7 +204,7 @@ FULL_COLUMNS: tuple[Column, ...] = (
         unit="% of periods",
         better="lower",
         meaning="Share of 5-period changes that raise the margin by more than 25 %.",
-        write=_share,
+        write=percentage,
     ),
     Column(
         key="hindsight_worst_five",
@@ -209,7 +212,7 @@ FULL_COLUMNS: tuple[Column, ...] = (
         unit="notionals",
         better="lower",
         meaning="Sum of the five worst uncovered losses at equal cost by hindsight.",
-        write=_number("{:.3f}"),
+        write=number("{:.3f}"),
     ),
 )
 """Columns of the table of all policies."""
@@ -228,7 +231,7 @@ def policy_rows(verdict: Verdict, *, full: bool) -> Table:
     rows = [
         Row(
             cells=_cells(record, columns),
-            role=_role(verdict, record["policy"]),
+            role=role_of(verdict, record["policy"]),
             bar=round(100.0 * float(record["quantile_loss"]) / worst, 1),
         )
         for record in frame.to_dict("records")
@@ -243,11 +246,11 @@ def series_rows(verdict: Verdict) -> Table:
         ["instrument", "side"], kind="stable"
     )
     columns = (
-        Column(key="instrument", title="Instrument", unit="", better="", meaning="", write=_text),
-        Column(key="side", title="Side", unit="", better="", meaning="", write=_text),
+        Column(key="instrument", title="Instrument", unit="", better="", meaning="", write=text),
+        Column(key="side", title="Side", unit="", better="", meaning="", write=text),
         _POLICY,
-        Column(key="n", title="Cases", unit="", better="", meaning="", write=_number("{:,}")),
-        Column(key="breaches", title="Breaches", unit="", better="", meaning="", write=_text),
+        Column(key="n", title="Cases", unit="", better="", meaning="", write=number("{:,}")),
+        Column(key="breaches", title="Breaches", unit="", better="", meaning="", write=text),
         _BREACH_RATE,
         _MEAN_MARGIN,
         _test_column("kupiec_p_holm", "Kupiec p", "right number of breaches"),
@@ -255,7 +258,7 @@ def series_rows(verdict: Verdict) -> Table:
         _PEAK,
     )
     rows = tuple(
-        Row(cells=_cells(record, columns), role=_role(verdict, record["policy"]))
+        Row(cells=_cells(record, columns), role=role_of(verdict, record["policy"]))
         for record in frame.to_dict("records")
     )
     return Table(columns=columns, rows=rows)
@@ -264,7 +267,7 @@ def series_rows(verdict: Verdict) -> Table:
 def control_rows(verdict: Verdict) -> Table:
     """Return the controls and whether they behaved."""
     columns = (
-        Column(key="control", title="Control", unit="", better="", meaning="", write=_text),
+        Column(key="control", title="Control", unit="", better="", meaning="", write=text),
         Column(key="expected", title="Must", unit="", better="", meaning="", write=_must),
         _QUANTILE_LOSS,
         Column(
@@ -295,7 +298,7 @@ def glance_rows(verdict: Verdict) -> tuple[tuple[str, str, str, str], ...]:
         change = ours[key] / theirs[key] - 1.0 if theirs[key] else np.nan
         return name, write(ours[key]), write(theirs[key]), signed_percent(change)
 
-    ratio = _number("{:.2f}\N{MULTIPLICATION SIGN}")
+    ratio = number("{:.2f}\N{MULTIPLICATION SIGN}")
     return (
         (
             "Quantile loss, % of notional",
@@ -305,8 +308,8 @@ def glance_rows(verdict: Verdict) -> tuple[tuple[str, str, str, str], ...]:
         ),
         (
             "Shortfall at equal cost by hindsight, notionals",
-            _number("{:.3f}")(ours["hindsight_shortfall"]),
-            _number("{:.3f}")(theirs["hindsight_shortfall"]),
+            number("{:.3f}")(ours["hindsight_shortfall"]),
+            number("{:.3f}")(theirs["hindsight_shortfall"]),
             signed_percent(hindsight_change(verdict)),
         ),
         line("Mean margin, % of notional", "mean_margin", percent),
@@ -320,16 +323,16 @@ def score_rows(scores: pd.DataFrame, *, horizon: int) -> Table:
     """Return the forecast models of one horizon, best QLIKE first."""
     frame = scores[scores.horizon == horizon].sort_values("qlike_loss")
     wanted: Sequence[tuple[str, str, str, str, Callable[[Any], str]]] = (
-        ("model", "Model", "", "", _text),
-        ("qlike_loss", "QLIKE", "", "lower", _number("{:.4f}")),
+        ("model", "Model", "", "", text),
+        ("qlike_loss", "QLIKE", "", "lower", number("{:.4f}")),
         ("dm_p_value", "p against best other", "", "", _p_value),
-        ("mse_ratio", "MSE", "ratio to log-har", "lower", _number("{:.3f}")),
-        ("bias", "Realised over forecast", "ratio", "1.00", _number("{:.2f}")),
-        ("hits_lower", "Hits of 1 % VaR, long", "%", "1.00", _share),
-        ("hits_upper", "Hits of 1 % VaR, short", "%", "1.00", _share),
-        ("fz0_loss", "FZ0", "% returns", "lower", _number("{:.3f}")),
-        ("brier_skill_score", "Stress skill (Brier)", "", "higher", _number("{:.3f}")),
-        ("n", "Rows", "", "", _number("{:,}")),
+        ("mse_ratio", "MSE", "ratio to log-har", "lower", number("{:.3f}")),
+        ("bias", "Realised over forecast", "ratio", "1.00", number("{:.2f}")),
+        ("hits_lower", "Hits of 1 % VaR, long", "%", "1.00", percentage),
+        ("hits_upper", "Hits of 1 % VaR, short", "%", "1.00", percentage),
+        ("fz0_loss", "FZ0", "% returns", "lower", number("{:.3f}")),
+        ("brier_skill_score", "Stress skill (Brier)", "", "higher", number("{:.3f}")),
+        ("n", "Rows", "", "", number("{:,}")),
     )
     columns = tuple(
         Column(key=key, title=title, unit=unit, better=better, meaning="", write=write)
@@ -368,7 +371,8 @@ def _cells(record: Any, columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(column.write(record[column.key]) for column in columns)
 
 
-def _role(verdict: Verdict, policy: str) -> str:
+def role_of(verdict: Compared, policy: str) -> str:
+    """Return the style of the row of a policy."""
     if policy == verdict.predictive:
         return "predictive"
     if policy == verdict.reference:

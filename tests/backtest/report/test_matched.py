@@ -21,7 +21,8 @@ def test_the_change_at_the_cost_of_the_reference_is_the_one_that_the_verdict_sta
     assert at == pytest.approx(verdict.hindsight_shortfall_change.estimate, rel=1e-9)
     ax = FrontierChangeDisplay(verdict=verdict).plot()
     drawn = next(line for line in ax.lines if "against" in str(line.get_label()))
-    np.testing.assert_allclose(drawn.get_ydata(), 100.0 * table.change)
+    drawn_change = np.asarray(drawn.get_ydata(), dtype=float)
+    np.testing.assert_allclose(drawn_change, 100.0 * table.change.to_numpy(float))
 
 
 def test_instruments_are_shown_best_first(make_verdict):
