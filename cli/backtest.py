@@ -22,8 +22,9 @@ def backtest(
     """Compare predictive with reactive margin on replayed history.
 
     Forecasts walk forward, policies set margins, losses come, and every policy is judged over the
-    test period. Leaves `report.html`, `verdict.json`, `forecasts.parquet`, `margins.parquet`,
-    `scores.parquet` and `policies.parquet`, and a run in MLflow.
+    test period. Leaves `report.html`, `disclosure.html`, `verdict.json`, the tables behind them
+    (`forecasts.parquet`, `margins.parquet`, `scores.parquet`, `policies.parquet` and others), and a
+    run in MLflow.
 
     Examples: `foremargin backtest` runs on the S&P 500, NASDAQ and WTI data inside arch;
     `foremargin backtest --data my_bars/ --period 8h` on your own.

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..backtest import Replay, Verdict, judge, judge_together, replay
-from ..backtest.report import render_report
+from ..backtest import Replay, Verdict, disclosure_table, judge, judge_together, replay
+from ..backtest.report import ReportContext, render_disclosure, render_report
 from ..calibrate import MarginMarket
 from ..models import Forecast
 from .backends import Execution
@@ -67,8 +67,8 @@ def run_backtest(
     folder : Path
         Gets ``forecasts.parquet``, ``weights.parquet``, ``scores.parquet``, ``margins.parquet``,
         ``policies.parquet``, ``frontier.parquet``, ``frontier_change.parquet``,
-        ``instruments.parquet``, ``verdict.json``, ``report.html`` and ``run.json`` when all of
-        them are there.
+        ``instruments.parquet``, ``disclosure.parquet``, ``verdict.json``, ``report.html``,
+        ``disclosure.html`` and ``run.json`` when all of them are there.
     execution : Execution, optional
         How the fits are carried out; changes no number.
     progress : callable, optional
@@ -104,28 +104,17 @@ def run_backtest(
             ]
         )
         tell("report", 0, 1)
-        page = render_report(
-            verdicts,
-            scores=scores,
-            context=report_context(
-                prepared,
-                verb="backtest",
-                title="Predictive against reactive margin",
-                notes=made.notes,
-                run_id=run.run_id,
-            ),
-        )
         write_tables(partial, table, scores)
         made.weights.to_parquet(partial / "weights.parquet", **PARQUET)
         margins_table(replays).to_parquet(partial / "margins.parquet", **PARQUET)
-        for name, table in _verdict_tables(verdicts).items():
-            table.to_parquet(partial / f"{name}.parquet", **PARQUET)
-        content = {
-            "horizons": [verdict.as_dict() for verdict in verdicts],
-            "notes": list(made.notes),
-        }
-        (partial / "verdict.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
-        (partial / "report.html").write_text(page, encoding="utf-8")
+        context = report_context(
+            prepared,
+            verb="backtest",
+            title="Predictive against reactive margin",
+            notes=made.notes,
+            run_id=run.run_id,
+        )
+        _write_verdicts(partial, verdicts, scores=scores, context=context, notes=made.notes)
         judged = [record for verdict in verdicts for record in verdict_records(verdict)]
         write_run_file(partial, run.run_id, opening)
         record_run(run, partial, scores, notes=made.notes, records=[*fit_records(made), *judged])
@@ -172,16 +161,38 @@ def replay_policies(
     )
 
 
+def _write_verdicts(
+    folder: Path,
+    verdicts: Sequence[Verdict],
+    *,
+    scores: pd.DataFrame,
+    context: ReportContext,
+    notes: Sequence[str],
+) -> None:
+    """Write the tables, the JSON and the two pages of some verdicts."""
+    for name, table in _verdict_tables(verdicts).items():
+        table.to_parquet(folder / f"{name}.parquet", **PARQUET)
+    content = {"horizons": [verdict.as_dict() for verdict in verdicts], "notes": list(notes)}
+    pages = {
+        "verdict.json": json.dumps(content, indent=2),
+        "report.html": render_report(verdicts, scores=scores, context=context),
+        "disclosure.html": render_disclosure(verdicts, context=context),
+    }
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def _verdict_tables(verdicts: Sequence[Verdict]) -> dict[str, pd.DataFrame]:
     """Return the tables behind the pooled numbers, all horizons in one.
 
-    By policy, instrument and side; by policy and scale; by cost; by instrument.
+    By policy, instrument and side; by policy and scale; by cost; by instrument; by quarter.
     """
     tables = {
         "policies": [verdict.series for verdict in verdicts],
         "frontier": [verdict.frontier for verdict in verdicts],
         "frontier_change": [verdict.frontier_change for verdict in verdicts],
         "instruments": [verdict.by_instrument for verdict in verdicts],
+        "disclosure": [_disclosure(verdict) for verdict in verdicts],
     }
     horizons = [verdict.horizon for verdict in verdicts]
     return {
@@ -191,3 +202,14 @@ def _verdict_tables(verdicts: Sequence[Verdict]) -> dict[str, pd.DataFrame]:
         )
         for name, parts in tables.items()
     }
+
+
+def _disclosure(verdict: Verdict) -> pd.DataFrame:
+    """Return the quarters of the judged policy and of the reference."""
+    return pd.concat(
+        [
+            disclosure_table(verdict, policy).assign(policy=policy)
+            for policy in (verdict.predictive, verdict.reference)
+        ],
+        ignore_index=True,
+    )

@@ -206,6 +206,7 @@ def test_the_run_is_tracked_with_what_produced_it(done: Path, root: Path) -> Non
     assert run.data.metrics["h1/predictive/quantile_loss"] > 0.0
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"forecasts.parquet", "margins.parquet", "verdict.json", "report.html"} <= names
+    assert {"disclosure.html", "disclosure.parquet", "frontier_change.parquet"} <= names
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
