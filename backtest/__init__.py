@@ -92,6 +92,7 @@ from .expected_shortfall import (
 )
 from .losses import absolute_log_error, fz0_loss, qlike_loss, quantile_loss, shortfall
 from .naive_regimes import REGIME_REFERENCES, naive_regimes
+from .policy_audit import audit_policies
 from .procyclicality import large_increase_share, largest_increase, peak_to_trough
 from .ranked_probability import (
     class_accuracy_score,
@@ -172,6 +173,7 @@ __all__ = [
     "acerbi_szekely_z3",
     "alarm_starts",
     "alarm_strength",
+    "audit_policies",
     "basel_traffic_light",
     "berkowitz",
     "berkowitz_tail",

@@ -17,6 +17,7 @@ from ..calibrate import (
 )
 from ..errors import InputError
 from .controls import CONTROL_POLICIES, control_variances
+from .policy_audit import audit_policies
 
 SCALED_REACTIVE = "reactive-best-scaled"
 """Name of "the best reactive plus x %": scaled to the cost of the predictive policy."""
@@ -41,6 +42,9 @@ class Replay:
         True for origins of the test period, False for those of validation.
     predictive : str
         Name of the policy that the verdict is about.
+    leaking : tuple of str
+        Predictive policies whose margins change when what came after them is cut off; none, if all
+        is well.
     """
 
     market: MarginMarket
@@ -49,6 +53,7 @@ class Replay:
     regime: NDArray[np.str_]
     in_test: NDArray[np.bool_]
     predictive: str
+    leaking: tuple[str, ...] = ()
 
     @property
     def horizon(self) -> int:
@@ -166,8 +171,16 @@ def replay(
         regime=market_regime(market.history)[rows],
         in_test=np.arange(panel.n_periods)[rows] >= test_row,
         predictive=predictive[0].name,
+        leaking=_leaking(market, predictive, test_row=test_row),
     )
     return replace(plain, schedules=(*plain.schedules, _scaled_reactive(plain)))
+
+
+def _leaking(market: MarginMarket, policies: Sequence[Policy], *, test_row: int) -> tuple[str, ...]:
+    """Audit the policies that have most to gain, at the start of the test period and halfway."""
+    halfway = (test_row + market.history.panel.n_periods) // 2
+    table = audit_policies(market, policies, rows=(test_row, halfway))
+    return tuple(str(name) for name in table.index[~table.clean])
 
 
 def _schedule(policy: Policy, market: MarginMarket) -> MarginSchedule:

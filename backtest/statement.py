@@ -270,6 +270,11 @@ def _control_row(verdict: Verdict, cells: Cells, name: str) -> dict[str, object]
 
 
 def _caveats(verdict: Verdict) -> Iterator[str]:
+    for name in verdict.replay.leaking:
+        yield (
+            f"{name} knows the future: cut off at a row, it sets other margins before it. Nothing "
+            "that is said of it here can be trusted."
+        )
     bad = control_table(verdict)
     if not bad.behaved.all():
         names = ", ".join(bad.control[~bad.behaved.astype(bool)])

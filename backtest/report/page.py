@@ -139,7 +139,7 @@ def _section(verdict: Verdict) -> _Section:
         period=_test_period(verdict),
         badge=_BADGE[result],
         outcome=result.value,
-        trusted=bool(controls.behaved.all()),
+        trusted=bool(controls.behaved.all()) and not verdict.replay.leaking,
         sentences=verdict_sentences(verdict),
         caveats=caveats(verdict),
         predictive=verdict.predictive,
