@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +176,7 @@ def _write_verdicts(
     pages = {
         "verdict.json": json.dumps(content, indent=2),
         "report.html": render_report(verdicts, scores=scores, context=context),
-        "disclosure.html": render_disclosure(verdicts, context=context),
+        "disclosure.html": render_disclosure(verdicts, context=_disclosed(context)),
     }
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -202,6 +202,11 @@ def _verdict_tables(verdicts: Sequence[Verdict]) -> dict[str, pd.DataFrame]:
         )
         for name, parts in tables.items()
     }
+
+
+def _disclosed(context: ReportContext) -> ReportContext:
+    """Give the page of the disclosure its own head line, with the same names."""
+    return replace(context, title=f"Disclosure by quarter: {context.title.partition(': ')[2]}")
 
 
 def _disclosure(verdict: Verdict) -> pd.DataFrame:
