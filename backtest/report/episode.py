@@ -115,11 +115,13 @@ class EpisodeDisplay:
             ax.set_ylabel(f"{side}: % of notional")
         top = 100.0 * max(float(table.loss.max()), *(float(table[p].max()) for p in self.policies))
         axes[0].set_ylim(0.0, (1.05 + _STACK * len(self.policies)) * top)
-        # Names are long: more than four beside one another are wider than the page.
-        lines = -(-(len(self.policies) + 2) // _LEGEND_COLUMNS)
+        # Names are long: more than five beside one another are wider than the page.
+        entries = len(self.policies) + 2
+        columns = entries if entries <= _LEGEND_COLUMNS + 1 else _LEGEND_COLUMNS
+        lines = -(-entries // columns)
         axes[0].set_title(self.title(), loc="left", pad=8.0 + 14.0 * lines)
         axes[0].legend(
-            ncols=_LEGEND_COLUMNS,
+            ncols=columns,
             fontsize="small",
             frameon=False,
             loc="lower left",
