@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -210,6 +211,15 @@ def test_the_run_is_tracked_with_what_produced_it(done: Path, root: Path) -> Non
     assert {"disclosure.html", "disclosure.parquet", "frontier_change.parquet"} <= names
 
 
+@pytest.fixture
+def not_ignoring_interrupts() -> Iterator[None]:
+    """Let children hear Ctrl-C even where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("not_ignoring_interrupts")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_is_marked_and_the_next_one_works(
     small: Path, bars: Path, tmp_path: Path, number: signal.Signals
