@@ -1,90 +1,21 @@
 """Empirical tails of scores that become known with a delay.
 
-One compiled pass keeps the last scores sorted and reads the tail from it at every origin. A score
-belongs to an origin and is known `lag` periods later; nothing here can see it before.
+One compiled pass keeps the largest of the last scores in order (:mod:`.upper_end`) and reads the
+tail from them at every origin. A score belongs to an origin and is known `lag` periods later;
+nothing here can see it before.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-
-@njit(cache=True)
-def _upper_quantile(ordered: NDArray[np.float64], count: int, tail_probability: float) -> float:
-    """Return the quantile at (count + 1)(1 - tail), interpolated, within the sample.
-
-    With exchangeable scores the next one exceeds it with at most `tail_probability` (up to
-    interpolation), which the plain sample quantile does not give.
-    """
-    position = (count + 1.0) * (1.0 - tail_probability) - 1.0
-    if position >= count - 1.0:
-        return float(ordered[count - 1])
-    if position <= 0.0:
-        return float(ordered[0])
-    below = int(position)
-    lower, upper = ordered[below], ordered[below + 1]
-    # Exact where both are equal: a tied loss must not breach a margin made of itself.
-    return float(min(lower + (position - below) * (upper - lower), upper))
+from .upper_end import COUNT, KEPT, keep_score, new_window, read_tail, upper_quantile
 
 
 @njit(cache=True)
-def _mean_beyond(ordered: NDArray[np.float64], count: int, threshold: float) -> float:
-    """Mean of the scores at or beyond a threshold; the threshold itself if there are none."""
-    total, seen = 0.0, 0
-    for i in range(count - 1, -1, -1):
-        if ordered[i] < threshold:
-            break
-        total += ordered[i]
-        seen += 1
-    return total / seen if seen > 0 else threshold
-
-
-@njit(cache=True)
-def _insert(ordered: NDArray[np.float64], count: int, value: float) -> None:
-    place = np.searchsorted(ordered[:count], value)
-    for i in range(count, place, -1):
-        ordered[i] = ordered[i - 1]
-    ordered[place] = value
-
-
-@njit(cache=True)
-def _remove(ordered: NDArray[np.float64], count: int, value: float) -> None:
-    place = np.searchsorted(ordered[:count], value)
-    for i in range(place, count - 1):
-        ordered[i] = ordered[i + 1]
-
-
-@njit(cache=True)
-def keep_score(
-    ordered: NDArray[np.float64],
-    queue: NDArray[np.float64],
-    count: int,
-    head: int,
-    score: float,
-) -> tuple[int, int]:
-    """Add a score to the sorted ones, after dropping the oldest if the queue is full.
-
-    Returns
-    -------
-    count, head : int
-        Scores kept, and the place of the oldest in the queue once it is full.
-    """
-    window = len(queue)
-    if count == window:
-        _remove(ordered, count, queue[head])
-        count -= 1
-    _insert(ordered, count, score)
-    queue[head] = score
-    return count + 1, (head + 1) % window
-
-
-@njit(cache=True)
-def read_tail(
-    ordered: NDArray[np.float64], count: int, tail_probability: float
-) -> tuple[float, float]:
-    """Quantile of the first `count` sorted scores, and the mean of those at or beyond it."""
-    quantile = _upper_quantile(ordered, count, tail_probability)
-    return quantile, _mean_beyond(ordered, count, quantile)
+def tail_depth(window: int, tail_probability: float) -> int:
+    """Return how many of the largest scores a tail is read from, at most."""
+    return int(np.ceil((window + 1.0) * tail_probability)) + 2
 
 
 @njit(cache=True)
@@ -118,14 +49,15 @@ def rolling_tails(
     n, n_tails = len(score), len(tail_probabilities)
     quantile = np.full((n, n_tails), np.nan)
     beyond = np.full((n, n_tails), np.nan)
-    ordered, queue = np.empty(window + 1), np.empty(window)
-    count, head = 0, 0
+    depth = tail_depth(window, tail_probabilities.max())
+    upper, queue, state = new_window(window, depth)
     for t in range(n):
         if t >= lag and np.isfinite(score[t - lag]):
-            count, head = keep_score(ordered, queue, count, head, score[t - lag])
-        if count >= needed:
+            keep_score(upper, queue, state, depth, score[t - lag])
+        if state[COUNT] >= needed:
+            largest, scores = upper[: state[KEPT]], queue[: state[COUNT]]
             for k in range(n_tails):
-                quantile[t, k], beyond[t, k] = read_tail(ordered, count, tail_probabilities[k])
+                quantile[t, k], beyond[t, k] = read_tail(largest, scores, tail_probabilities[k])
     return quantile, beyond
 
 
@@ -186,8 +118,8 @@ def adaptive_quantile(
     """
     n, n_levels = pooled.shape
     quantile, aimed = np.full(n, np.nan), np.full(n, np.nan)
-    ordered, queue = np.empty(window + 1), np.empty(window)
-    count, head = 0, 0
+    depth = tail_depth(window, tail_probability * HIGHEST_LEVEL)
+    upper, queue, state = new_window(window, depth)
     current = tail_probability
     low, high = tail_probability * LOWEST_LEVEL, tail_probability * HIGHEST_LEVEL
     for t in range(n):
@@ -196,12 +128,13 @@ def adaptive_quantile(
             if np.isfinite(quantile[t - lag]):
                 breach = 1.0 if past > quantile[t - lag] else 0.0
                 current = min(max(current + rate * (tail_probability - breach), low), high)
-            count, head = keep_score(ordered, queue, count, head, past)
+            keep_score(upper, queue, state, depth, past)
         others = np.nan
         if n_levels > 1:
             others = _read_pooled(pooled[t], tail_probability, current)
+        count = state[COUNT]
         if count >= needed:
-            own = _upper_quantile(ordered, count, current)
+            own = upper_quantile(upper[: state[KEPT]], queue[:count], current)
             share = count / (count + weight) if np.isfinite(others) else 1.0
             quantile[t] = own if share == 1.0 else share * own + (1.0 - share) * others
         else:

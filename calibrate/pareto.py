@@ -12,7 +12,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .empirical import keep_score, read_tail
+from .empirical import tail_depth
+from .upper_end import (
+    COUNT,
+    KEPT,
+    keep_score,
+    new_window,
+    order_upper,
+    read_tail,
+    remember_score,
+)
 
 SHARE = 0.1
 """Share of the scores that are excesses (McNeil and Frey take 100 of 1,000)."""
@@ -28,12 +37,13 @@ _PLOTTING = 0.35  # Hosking and Wallis place the j-th of n sorted excesses at (j
 
 
 @njit(cache=True)
-def _fit_excesses(ordered: NDArray[np.float64], count: int, n_excesses: int) -> tuple[float, float]:
+def _fit_excesses(upper: NDArray[np.float64], n_excesses: int) -> tuple[float, float]:
     """Shape and scale of the law of the largest `n_excesses` scores above the next one."""
-    threshold = ordered[count - n_excesses - 1]
+    first = len(upper) - n_excesses
+    threshold = upper[first - 1]
     mean, weighted = 0.0, 0.0
     for j in range(n_excesses):
-        excess = ordered[count - n_excesses + j] - threshold
+        excess = upper[first + j] - threshold
         mean += excess
         weighted += (1.0 - (j + 1.0 - _PLOTTING) / n_excesses) * excess
     mean, weighted = mean / n_excesses, weighted / n_excesses
@@ -46,19 +56,20 @@ def _fit_excesses(ordered: NDArray[np.float64], count: int, n_excesses: int) -> 
 
 @njit(cache=True)
 def pareto_tail(
-    ordered: NDArray[np.float64], count: int, tail_probability: float
+    upper: NDArray[np.float64], scores: NDArray[np.float64], tail_probability: float
 ) -> tuple[float, float]:
-    """Quantile and mean beyond it of the first `count` sorted scores.
+    """Quantile and mean beyond it of `scores`, of which `upper` are the largest, ascending.
 
-    The empirical ones where the tail is not rarer than the threshold, or where the threshold is
-    tied: scores that mostly stand still have no tail that a smooth law could describe.
+    More than a tenth of them must be there. The empirical ones where the tail is not rarer than
+    the threshold, or where the threshold is tied: scores that mostly stand still have no tail that
+    a smooth law could describe.
     """
-    n_excesses = int(np.ceil(SHARE * count))
-    threshold = ordered[count - n_excesses - 1]
-    ratio = tail_probability * count / n_excesses
-    if ratio >= 1.0 or ordered[count - n_excesses] <= threshold:
-        return read_tail(ordered, count, tail_probability)
-    shape, scale = _fit_excesses(ordered, count, n_excesses)
+    n_excesses = int(np.ceil(SHARE * len(scores)))
+    threshold = upper[-n_excesses - 1]
+    ratio = tail_probability * len(scores) / n_excesses
+    if ratio >= 1.0 or upper[-n_excesses] <= threshold:
+        return read_tail(upper, scores, tail_probability)
+    shape, scale = _fit_excesses(upper, n_excesses)
     # (ratio ** -shape - 1) / shape, whose limit at shape 0 is -log(ratio)
     reach = -np.log(ratio)
     if abs(shape) > 1e-9:
@@ -84,18 +95,18 @@ def rolling_pareto_tails(
     n, n_tails = len(score), len(tail_probabilities)
     quantile = np.full((n, n_tails), np.nan)
     beyond = np.full((n, n_tails), np.nan)
-    ordered, queue = np.empty(window + 1), np.empty(window)
-    count, head = 0, 0
+    depth = tail_depth(window, max(SHARE, tail_probabilities.max()))
+    upper, queue, state = new_window(window, depth)
     for t in range(n):
         if t >= lag and np.isfinite(score[t - lag]):
-            if t < first:  # sorted once, below
-                queue[head] = score[t - lag]
-                count, head = min(count + 1, window), (head + 1) % window
+            if t < first:  # ordered once, below
+                remember_score(queue, state, score[t - lag])
             else:
-                count, head = keep_score(ordered, queue, count, head, score[t - lag])
+                keep_score(upper, queue, state, depth, score[t - lag])
         if t + 1 == first:
-            ordered[:count] = np.sort(queue[:count])
-        if t >= first and count >= max(needed, 2):
+            order_upper(upper, queue, state, depth)
+        if t >= first and state[COUNT] >= max(needed, 2):
+            largest, scores = upper[: state[KEPT]], queue[: state[COUNT]]
             for k in range(n_tails):
-                quantile[t, k], beyond[t, k] = pareto_tail(ordered, count, tail_probabilities[k])
+                quantile[t, k], beyond[t, k] = pareto_tail(largest, scores, tail_probabilities[k])
     return quantile, beyond

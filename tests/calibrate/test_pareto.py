@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from foremargin.calibrate.empirical import read_tail, rolling_tails
+from foremargin.calibrate.empirical import rolling_tails
 from foremargin.calibrate.pareto import (
     PRIOR_EXCESSES,
     USUAL_SHAPE,
     pareto_tail,
     rolling_pareto_tails,
 )
+from foremargin.calibrate.upper_end import read_tail
 
 Array = NDArray[np.float64]
 
@@ -40,14 +41,14 @@ def by_formula(score: Array, tail: float) -> tuple[float, float]:
 @pytest.mark.parametrize("tail", TAILS)
 def test_a_tail_is_that_of_the_pareto_law_of_the_largest_tenth(nu: float, tail: float) -> None:
     score = np.random.default_rng(3).standard_t(nu, size=730)
-    got = pareto_tail(np.sort(score), len(score), tail)
+    got = pareto_tail(np.sort(score), score, tail)
     np.testing.assert_allclose(got, by_formula(score, tail), rtol=1e-10)
 
 
 def test_the_tail_of_an_exponential_law_is_known_in_closed_form() -> None:
     # P(X > x) = exp(-x): the quantile is -ln p, and the mean beyond it one more.
     score = stats.expon.ppf((np.arange(20_000) + 0.5) / 20_000)
-    quantile, beyond = pareto_tail(score, len(score), 0.01)
+    quantile, beyond = pareto_tail(score, score, 0.01)
     # The prior shape of 0.1 counts for 100 of 2,100 excesses: a shape of 0.005.
     np.testing.assert_allclose([quantile, beyond], [-np.log(0.01), 1 - np.log(0.01)], rtol=0.01)
 
@@ -58,8 +59,8 @@ def test_it_is_nearer_to_the_truth_than_the_empirical_tail() -> None:
     truth = stats.t(nu).isf(tail)
     beyond = stats.t(nu).pdf(truth) / tail * (nu + truth**2) / (nu - 1)
     samples = np.sort(rng.standard_t(nu, size=(400, 500)), axis=1)
-    smooth = np.array([pareto_tail(row, 500, tail) for row in samples])
-    raw = np.array([read_tail(row, 500, tail) for row in samples])
+    smooth = np.array([pareto_tail(row, row, tail) for row in samples])
+    raw = np.array([read_tail(row, row, tail) for row in samples])
     error = {
         name: np.sqrt(np.mean((tails / [truth, beyond] - 1) ** 2, axis=0))
         for name, tails in (("smooth", smooth), ("raw", raw))
@@ -70,13 +71,13 @@ def test_it_is_nearer_to_the_truth_than_the_empirical_tail() -> None:
 def test_scores_whose_threshold_is_tied_have_their_empirical_tail() -> None:
     still = np.sort(np.where(np.arange(400) % 50 == 0, 1.0, 0.0))
     for tail in TAILS:
-        assert pareto_tail(still, 400, tail) == read_tail(still, 400, tail)
+        assert pareto_tail(still, still, tail) == read_tail(still, still, tail)
 
 
 def test_a_tail_that_is_not_rarer_than_the_threshold_is_the_empirical_one() -> None:
     score = np.sort(np.random.default_rng(5).normal(size=300))
-    assert pareto_tail(score, 300, 0.1) == read_tail(score, 300, 0.1)
-    assert pareto_tail(score, 300, 0.3) == read_tail(score, 300, 0.3)
+    assert pareto_tail(score, score, 0.1) == read_tail(score, score, 0.1)
+    assert pareto_tail(score, score, 0.3) == read_tail(score, score, 0.3)
 
 
 @pytest.mark.parametrize(("lag", "window", "needed"), [(1, 50, 10), (5, 60, 60), (3, 400, 100)])
@@ -92,7 +93,7 @@ def test_rolling_tails_are_those_of_the_scores_known_at_each_origin(
         if len(kept) < needed:
             assert np.isnan(quantile[t]).all()
             continue
-        wanted = np.array([pareto_tail(kept, len(kept), tail) for tail in TAILS])
+        wanted = np.array([pareto_tail(kept, kept, tail) for tail in TAILS])
         np.testing.assert_allclose(quantile[t], wanted[:, 0], rtol=1e-12)
         np.testing.assert_allclose(beyond[t], wanted[:, 1], rtol=1e-12)
 

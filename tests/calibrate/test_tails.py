@@ -97,7 +97,7 @@ def test_tails_of_a_models_own_are_corrected_by_their_past_scores_and_keep_their
     scale = given_array(own.value_at_risk_lower)[:, 0, k, p]
     score = (-history.targets.log_return[FIRST:, 0, k] / scale)[: at - horizon + 1]
     kept = np.sort(score[np.isfinite(score)])
-    quantile, _ = pareto_tail(kept, len(kept), 0.025)
+    quantile, _ = pareto_tail(kept, kept, 0.025)
     value_at_risk = given_array(got.value_at_risk_lower)[at, 0, k, p]
     np.testing.assert_allclose(value_at_risk, quantile * scale[at])
     shortfall = given_array(got.expected_shortfall_lower)[at, 0, k, p]
@@ -143,7 +143,7 @@ def test_a_tail_is_that_of_past_scores_times_the_forecast(
     sigma = filled.sigma_horizon()[:, 0, k]
     score = -history.targets.log_return[FIRST:, 0, k] / sigma
     kept = np.sort(score[: at - horizon + 1][np.isfinite(score[: at - horizon + 1])])
-    quantile, beyond = pareto_tail(kept, len(kept), 0.025)
+    quantile, beyond = pareto_tail(kept, kept, 0.025)
     got = given_array(filled.value_at_risk_lower)[at, 0, k, TAIL_PROBABILITIES.index(0.025)]
     np.testing.assert_allclose(got, quantile * sigma[at])
     shortfall = given_array(filled.expected_shortfall_lower)[at, 0, k, 1]
