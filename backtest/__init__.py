@@ -42,6 +42,7 @@ from .coverage import (
     kupiec_pof,
     kupiec_tuff,
     simulated,
+    simulated_dynamic_quantile,
     simulated_pit,
     time_between_failures,
 )
@@ -251,6 +252,7 @@ __all__ = [
     "shortfall_elementary_score",
     "side_by_side",
     "simulated",
+    "simulated_dynamic_quantile",
     "simulated_pit",
     "stationary_block_indices",
     "superior_predictive_ability",

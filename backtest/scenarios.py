@@ -113,8 +113,8 @@ ALL_SCENARIOS = (
         title="Deleveraging of crypto-assets, May 2021",
         day=date(2021, 5, 19),
         happened="On the day after three Chinese financial associations told their members to stay "
-        "out of crypto-assets, bitcoin lost up to a third of its price within hours while "
-        "leveraged positions were liquidated.",
+        "out of crypto-assets, bitcoin lost 30 % of its price within hours while leveraged "
+        "positions were liquidated.",
         source="Joint notice of the National Internet Finance Association of China, the China "
         "Banking Association and the Payment and Clearing Association of China, 18 May 2021; bars "
         "of bitcoin",

@@ -16,7 +16,7 @@ from .bootstrap import BootstrapInterval
 from .cells import Cells, make_cells
 from .comparison import diebold_mariano
 from .losses import quantile_loss
-from .metrics import SIGNIFICANCE_LEVEL
+from .metrics import SIGNIFICANCE_LEVEL, passes_gate
 from .quintiles import N_QUINTILES
 from .verdict import Verdict
 
@@ -369,10 +369,7 @@ def _coverage_caveats(verdict: Verdict) -> Iterator[str]:
 def failing_series(verdict: Verdict, policy: str) -> tuple[str, ...]:
     """Return the series (instrument and side) on which a policy fails the coverage gate."""
     own = _own_series(verdict, policy)
-    failed = own[
-        (own.kupiec_p_holm < SIGNIFICANCE_LEVEL)
-        | (own.conditional_coverage_p_holm < SIGNIFICANCE_LEVEL)
-    ]
+    failed = own[~passes_gate(own)]
     return tuple(f"{row.instrument} {row.side}" for row in _rows(failed))
 
 

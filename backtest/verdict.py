@@ -162,7 +162,11 @@ def judge(replayed: Replay, *, rng: np.random.Generator) -> Verdict:
     reference = best_reactive(replayed, test)
     factors = cost_factors(validation, reference=reference)
     series = series_table(
-        test, instruments=replayed.instruments, tail_probability=tail, horizon=replayed.horizon
+        test,
+        instruments=replayed.instruments,
+        tail_probability=tail,
+        horizon=replayed.horizon,
+        rng=rng.spawn(1)[0],
     )
     policies = policy_table(
         test,

@@ -17,6 +17,7 @@ from .counts import binomial_coverage, kupiec_pof, kupiec_tuff
 from .du_escanciano import du_escanciano_conditional, du_escanciano_unconditional
 from .durations import duration_shape, duration_test
 from .dynamic_quantile import dynamic_quantile
+from .dynamic_quantile_null import simulated_dynamic_quantile
 from .independence import christoffersen_conditional_coverage, christoffersen_independence
 from .multiplicity import holm
 from .simulated import simulated, simulated_pit
@@ -41,6 +42,7 @@ __all__ = [
     "kupiec_pof",
     "kupiec_tuff",
     "simulated",
+    "simulated_dynamic_quantile",
     "simulated_pit",
     "time_between_failures",
 ]

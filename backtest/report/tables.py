@@ -255,6 +255,7 @@ def series_rows(verdict: Verdict) -> Table:
         _MEAN_MARGIN,
         _test_column("kupiec_p_holm", "Kupiec p", "right number of breaches"),
         _test_column("conditional_coverage_p_holm", "Conditional p", "and not in clusters"),
+        _test_column("dynamic_quantile_p_holm", "DQ p", "and not foreseen by margin or breaches"),
         _PEAK,
     )
     rows = tuple(

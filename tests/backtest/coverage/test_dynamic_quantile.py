@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from foremargin.backtest.coverage import christoffersen_independence, dynamic_quantile
+from foremargin.backtest.coverage import (
+    christoffersen_independence,
+    dynamic_quantile,
+    simulated_dynamic_quantile,
+)
 from foremargin.errors import InputError, NotEnoughHistoryError, ShapeError
 
 
@@ -117,3 +121,95 @@ def test_few_expected_breaches_are_rejected_too_often():
     low, high = np.array(stats.binom.interval(1 - 2e-4, 1000, 0.11)) / 1000
     # 11 % is the size the documentation gives; the band has a false-alarm rate of 2e-4.
     assert low <= rejection_rate(dynamic_quantile, breach, tail_probability=0.01) <= high
+
+
+def drawn_case(seed: int) -> tuple[np.ndarray, np.ndarray, float, int]:
+    rng = np.random.default_rng(seed)
+    n, tail = int(rng.integers(11, 400)), float(rng.choice([0.01, 0.05, 0.2]))
+    margin = rng.choice([1e-8, 1.0, 1e6]) * np.exp(0.1 * rng.normal(size=n).cumsum())
+    return rng.random(n) < tail, margin, tail, int(rng.integers(0, 5))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_simulated_test_has_the_statistic_of_the_regression(seed):
+    breach, margin, tail, lags = drawn_case(seed)
+    for value_at_risk in (margin, np.full_like(margin, 0.1), None):
+        both = {"tail_probability": tail, "value_at_risk": value_at_risk, "lags": lags}
+        plain = dynamic_quantile(breach, **both).statistic
+        rng = np.random.default_rng(0)
+        drawn = simulated_dynamic_quantile(breach, rng=rng, n_simulations=1, **both)
+        assert drawn.statistic == pytest.approx(plain, rel=1e-8)
+        assert drawn.df is None
+
+
+def test_the_simulated_p_value_is_the_rank_among_independent_breaches_on_the_same_margins():
+    breach, margin, _, _ = drawn_case(7)
+    both = {"tail_probability": 0.05, "value_at_risk": margin}
+    seen = dynamic_quantile(breach, **both).statistic
+    rng = np.random.default_rng(1)
+    null = [
+        dynamic_quantile(rng.random(breach.size) < 0.05, **both).statistic for _ in range(4_000)
+    ]
+    wanted = np.mean(np.array(null) >= seen)
+    got = simulated_dynamic_quantile(breach, rng=rng, n_simulations=4_000, **both).p_value
+    # Two shares of 4,000 draws each; four standard errors of their difference.
+    assert got == pytest.approx(wanted, abs=4 * np.sqrt(wanted * (1 - wanted) / 2_000))
+
+
+@pytest.mark.parametrize("n", [100, 550])
+def test_the_simulated_test_rejects_right_margins_at_the_rate_it_says(n):
+    rng = np.random.default_rng(2)
+    margin = np.exp(0.05 * rng.normal(size=n).cumsum())
+    both = {"tail_probability": 0.01, "value_at_risk": margin, "rng": rng, "n_simulations": 199}
+    rate = rejection_rate(simulated_dynamic_quantile, rng.random((1_500, n)) < 0.01, **both)
+    # Binomial; the large-sample law rejects 9 to 18 %. Ties count against rejection: no lower end.
+    assert rate < 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / 1_500)
+
+
+def test_the_simulated_test_finds_clusters_and_margins_that_stand_still():
+    rng = np.random.default_rng(3)
+    found = rejection_rate(
+        simulated_dynamic_quantile,
+        clustered(rng, 200, 500, lag=2),
+        tail_probability=0.05,
+        rng=rng,
+        n_simulations=199,
+    )
+    assert found > 0.8
+    # The margin follows volatility half as much as the breaches do.
+    sigma = np.exp(0.5 * np.sin(np.arange(500) / 40))
+    breach = rng.random((200, 500)) < 0.05 * sigma**2 / np.mean(sigma**2)
+    found = rejection_rate(
+        simulated_dynamic_quantile,
+        breach,
+        tail_probability=0.05,
+        value_at_risk=sigma**0.5,
+        rng=rng,
+        n_simulations=199,
+    )
+    assert found > 0.6
+
+
+def test_the_smallest_simulated_p_value_is_one_over_the_draws_and_one():
+    breach = np.arange(500) % 250 < 5
+    got = simulated_dynamic_quantile(
+        breach, tail_probability=0.01, rng=np.random.default_rng(4), n_simulations=99
+    )
+    assert got.p_value == 0.01
+
+
+def test_the_simulated_test_refuses_what_the_plain_one_refuses():
+    rng = np.random.default_rng(5)
+    with pytest.raises(NotEnoughHistoryError, match="regression on 4 lags"):
+        simulated_dynamic_quantile(np.zeros(10, dtype=bool), tail_probability=0.01, rng=rng)
+    with pytest.raises(InputError, match="n_simulations"):
+        simulated_dynamic_quantile(
+            np.zeros(100, dtype=bool), tail_probability=0.01, rng=rng, n_simulations=0
+        )
+    with pytest.raises(InputError, match="value_at_risk"):
+        simulated_dynamic_quantile(
+            np.zeros(100, dtype=bool),
+            tail_probability=0.01,
+            rng=rng,
+            value_at_risk=np.full(100, np.nan),
+        )

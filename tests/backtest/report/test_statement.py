@@ -135,7 +135,7 @@ def test_the_second_sentence_tells_coverage(make_verdict):
     verdict = with_numbers(make_verdict(), breach_rate=0.0466, series_passing=3)
     sentence = verdict_sentences(verdict)[1]
     assert "breached in 4.66 % of cases (target 5.00 %, reference 6.19 %)" in sentence
-    assert "3 of 4 series pass the coverage tests (reference 4 of 4)" in sentence
+    assert "3 of 4 series pass the coverage tests (reference 3 of 4)" in sentence
 
 
 @pytest.mark.parametrize(
@@ -225,12 +225,13 @@ def test_more_movement_is_a_caveat(make_verdict):
     assert not quoted(calm, "predictive is more procyclical")
 
 
-def test_series_that_fail_coverage_are_named(make_verdict):
+@pytest.mark.parametrize("test", ["kupiec", "conditional_coverage", "dynamic_quantile"])
+def test_series_that_fail_a_coverage_test_are_named(make_verdict, test):
     verdict = make_verdict()
     assert failing_series(verdict, "predictive") == ()
     series = verdict.series.copy()
     row = (series.policy == "predictive") & (series.instrument == "BETA") & (series.side == "short")
-    series.loc[row, "conditional_coverage_p_holm"] = 0.049
+    series.loc[row, f"{test}_p_holm"] = 0.049
     changed = replace(verdict, series=series)
     assert failing_series(changed, "predictive") == ("BETA short",)
     assert quoted(changed, "predictive fails a coverage test")[0].endswith("on: BETA short.")
