@@ -20,13 +20,13 @@ CONTROL_POLICIES = (
         model=SHUFFLED,
         name="control-shuffled-forecast",
         generation=Generation.CONTROL,
-        exponents=(1.0,),
+        exponents=((1.0, 1.0),),
     ),
     Predictive(
         model=FORESIGHT,
         name="control-perfect-foresight",
         generation=Generation.CONTROL,
-        exponents=(1.0,),
+        exponents=((1.0, 1.0),),
     ),
 )
 """The two controls, as policies."""

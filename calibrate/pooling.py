@@ -9,6 +9,7 @@ them there are.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .empirical import pooled_levels
@@ -16,6 +17,7 @@ from .empirical import pooled_levels
 Values = NDArray[np.float64]
 
 _LEVELS = 9
+_MARGIN = 0.1  # of the smallest score read last time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,20 +74,50 @@ def pooled_tail(
     levels = pooled_levels(tail_probability, _LEVELS)
     needed = 1.0 / levels[0]  # so that the rarest level lies inside the sample
     out = np.full((len(score), _LEVELS), np.nan)
+    room = np.empty(score[:window].size)
+    threshold = -np.inf
     for row in range(0, len(score), step):
-        first = max(0, row - window + 1)
-        past = score[first : row + 1][known_at[first : row + 1] <= row]
-        past = past[np.isfinite(past)]
-        if past.size >= needed:
-            out[row : row + step] = _upper_quantiles(past, levels)
+        window_of = slice(max(0, row - window + 1), row + 1)
+        n, found = _collect(score[window_of], known_at[window_of], row, threshold, room)
+        if n < needed:
+            continue
+        depth = _depth(n, levels)
+        if found < depth:  # the tail has come down: look at all of it
+            n, found = _collect(score[window_of], known_at[window_of], row, -np.inf, room)
+        upper = np.sort(np.partition(room[:found], found - depth)[found - depth :])
+        out[row : row + step] = _upper_quantiles(upper, n, levels)
+        # The next tail is looked for from a little below this one: scores change slowly.
+        threshold = float(upper[0]) - _MARGIN * abs(float(upper[0]))
     return PooledTail(quantile=out, weight=weight)
 
 
-def _upper_quantiles(sample: Values, levels: Values) -> Values:
-    """Quantiles at (n + 1)(1 - level), interpolated, within the sample."""
-    n = sample.size
+@njit(cache=True)
+def _collect(
+    score: Values, known_at: NDArray[np.intp], row: int, threshold: float, room: Values
+) -> tuple[int, int]:
+    """Count the scores known by a row, and put those from a threshold up into `room`."""
+    n, found = 0, 0
+    for t in range(score.shape[0]):
+        for i in range(score.shape[1]):
+            if known_at[t, i] > row:
+                continue
+            for s in range(score.shape[2]):
+                value = score[t, i, s]
+                if np.isfinite(value):
+                    n += 1
+                    if value >= threshold:
+                        room[found] = value
+                        found += 1
+    return n, found
+
+
+def _depth(n: int, levels: Values) -> int:
+    """Return how many of the largest of `n` scores the quantiles are read from."""
+    first = int(np.clip((n + 1.0) * (1.0 - levels) - 1.0, 0.0, n - 1.0).min())
+    return n - first
+
+
+def _upper_quantiles(upper: Values, n: int, levels: Values) -> Values:
+    """Quantiles at (n + 1)(1 - level), interpolated, within the sample; the largest are given."""
     position = np.clip((n + 1.0) * (1.0 - levels) - 1.0, 0.0, n - 1.0)
-    first = int(position.min())
-    # Only the upper end is needed in order.
-    upper = np.sort(np.partition(sample, first)[first:])
-    return np.interp(position - first, np.arange(len(upper)), upper)
+    return np.interp(position - (n - len(upper)), np.arange(len(upper)), upper)

@@ -67,7 +67,6 @@ def _log_ratio(variance: NDArray[np.float64], forecast: NDArray[np.float64]) -> 
     return np.asarray(np.log(np.maximum(variance / forecast, _SMALLEST)))
 
 
-@njit(cache=True)
 def _share_above(
     error: NDArray[np.float64],
     needed_error: NDArray[np.float64],
@@ -81,20 +80,65 @@ def _share_above(
     Errors of neighbouring origins overlap: `lag` of them count for one. Origins before `first` are
     NaN.
     """
+    # Places among all errors, later ones too, only serve to count those of the window.
+    order = np.sort(error[np.isfinite(error)])
+    place = np.searchsorted(order, error)
+    needed_place = np.searchsorted(order, needed_error, side="right")
+    return _window_shares(error, needed_error, place, needed_place, (lag, window, needed, first))
+
+
+@njit(cache=True)
+def _window_shares(
+    error: NDArray[np.float64],
+    needed_error: NDArray[np.float64],
+    place: NDArray[np.intp],
+    needed_place: NDArray[np.intp],
+    rule: tuple[int, int, int, int],
+) -> NDArray[np.float64]:
+    """Count with a tree over places (Fenwick 1994), and take moments from running sums."""
+    lag, window, needed, first = rule
     n = len(error)
     out = np.full(n, np.nan)
-    kept = np.empty(window)
-    count, head = 0, 0
+    tree = np.zeros(n + 1, dtype=np.int64)
+    kept = np.empty(n, dtype=np.int64)  # rows of the known errors
+    total, squares = np.zeros(n + 1), np.zeros(n + 1)
+    known = 0
     for t in range(n):
         if t >= lag and np.isfinite(error[t - lag]):
-            kept[head] = error[t - lag]
-            head = (head + 1) % window
-            count = min(count + 1, window)
+            kept[known] = t - lag
+            apart = error[t - lag] - error[kept[0]]
+            total[known + 1] = total[known] + apart
+            squares[known + 1] = squares[known] + apart * apart
+            _count(tree, place[t - lag], 1)
+            if known >= window:
+                _count(tree, place[kept[known - window]], -1)
+            known += 1
+        count = min(known, window)
         if t >= first and count >= needed and np.isfinite(needed_error[t]):
-            known = kept[:count]
-            share = np.mean(known > needed_error[t])
-            distance = needed_error[t] - np.mean(known)
-            lognormal = 0.5 * erfc(distance / (np.sqrt(2.0) * max(np.std(known), 1e-12)))
+            share = 1.0 - _below(tree, needed_place[t]) / count
+            mean = (total[known] - total[known - count]) / count
+            square = (squares[known] - squares[known - count]) / count
+            spread = np.sqrt(max(square - mean * mean, 0.0))
+            distance = needed_error[t] - (error[kept[0]] + mean)
+            lognormal = 0.5 * erfc(distance / (np.sqrt(2.0) * max(spread, 1e-12)))
             weight = _LOGNORMAL_WEIGHT / (_LOGNORMAL_WEIGHT + count / lag)
             out[t] = weight * lognormal + (1.0 - weight) * share
     return out
+
+
+@njit(cache=True)
+def _count(tree: NDArray[np.int64], place: int, change: int) -> None:
+    i = place + 1
+    while i < len(tree):
+        tree[i] += change
+        i += i & -i
+
+
+@njit(cache=True)
+def _below(tree: NDArray[np.int64], place: int) -> int:
+    """Return how many counted places are smaller."""
+    total, i = 0, place
+    while i > 0:
+        total += tree[i]
+        i -= i & -i
+    return total

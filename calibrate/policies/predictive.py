@@ -5,19 +5,20 @@ over it, the instrument's own and that of all instruments and both sides (:mod:`
 a level that adaptive conformal inference moves. How far the margin follows the forecast is learned:
 the scale is
 
-    sigma_forecast ** r * sigma_usual ** (1 - r)
+    sigma_usual * (sigma_forecast / sigma_usual) ** r
 
-with `sigma_usual` the geometric mean of the forecasts of the last 500 trading days. The tail does
-not move one for one with the variance (less so the longer the horizon), and a margin that follows
-less also lurches less. The exponent is the one with the smallest quantile loss so far, over all
-instruments and sides, chosen anew every 28 days of periods from outcomes that were known by then.
-Tail outcomes are few, so that it leaves three quarters only for an exponent that was clearly
-better.
+with `sigma_usual` the geometric mean of the forecasts of the last 500 trading days, and one r for
+volatility above the usual and one for volatility below. The tail does not move one for one with
+the variance (less so the longer the horizon), and a margin that follows less also lurches less. The
+two exponents are the ones with the smallest quantile loss so far, over all instruments and sides,
+chosen anew every 28 days of periods from outcomes that were known by then. Tail outcomes are few,
+so that it leaves three quarters only for exponents that were clearly better.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -28,10 +29,15 @@ from ..market import MarginMarket, SideSeries
 from ..pooling import PooledTail, pooled_tail
 from ..schedule import Generation
 
-RESPONSIVENESS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Exponents to choose from: 0 ignores the forecast, 1 follows it one for one."""
+RESPONSIVENESS = (
+    (0.0, 0.0),
+    (0.25, 0.25),
+    *product((0.5, 0.75, 1.0), (0.25, 0.5, 0.75, 1.0)),
+)
+"""Exponents to choose from, above and below the usual volatility: 0 ignores the forecast, 1 follows
+it one for one."""
 
-_START = 0.75  # exponent before there is enough evidence
+_START = (0.75, 0.75)  # exponents before there is enough evidence
 _EVIDENCE_SESSIONS = 250  # trading days of one instrument's outcomes before evidence counts
 _CHOOSE_DAYS = 28  # days of panel rows between two choices
 _USUAL_SESSIONS = 500
@@ -55,14 +61,15 @@ class Predictive:
         Name of the policy.
     generation : Generation
         Predictive, or control when the forecast is not one that anybody could have.
-    exponents : tuple of float
-        Exponents to choose from; ``(1.0,)`` takes the forecast at its word.
+    exponents : tuple of pairs of float
+        Exponents to choose from, above and below the usual volatility; ``((1.0, 1.0),)`` takes the
+        forecast at its word.
     """
 
     model: str
     name: str = "predictive"
     generation: Generation = Generation.PREDICTIVE
-    exponents: tuple[float, ...] = RESPONSIVENESS
+    exponents: tuple[tuple[float, float], ...] = RESPONSIVENESS
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -70,19 +77,29 @@ class Predictive:
         return (self.model,)
 
     def margin(self, market: MarginMarket) -> NDArray[np.float64]:
-        """Compute the margin of every exponent, then follow the best of the past."""
-        candidates = np.stack([self._candidate(market, r) for r in self.exponents])
-        distance = np.abs(np.array(self.exponents) - _START)
-        chosen = choose_candidate(
+        """Compute the margin of every pair of exponents, then follow the best of the past."""
+        candidates = np.stack([self._candidate(market, pair) for pair in self.exponents])
+        chosen = self._chosen(candidates, market)
+        margin: NDArray[np.float64] = candidates[chosen, np.arange(len(chosen))]
+        return margin
+
+    def followed(self, market: MarginMarket) -> NDArray[np.float64]:
+        """Return the exponents in force at each row, above and below, shape (n_periods, 2)."""
+        candidates = np.stack([self._candidate(market, pair) for pair in self.exponents])
+        return np.array(self.exponents)[self._chosen(candidates, market)]
+
+    def _chosen(self, candidates: NDArray[np.float64], market: MarginMarket) -> NDArray[np.intp]:
+        distance = np.abs(np.array(self.exponents) - _START).sum(axis=1)
+        return choose_candidate(
             candidates,
             market,
             handicap=1.0 + _RELUCTANCE * distance / 0.25,
             default=int(np.argmin(distance)),
         )
-        margin: NDArray[np.float64] = candidates[chosen, np.arange(len(chosen))]
-        return margin
 
-    def _candidate(self, market: MarginMarket, responsiveness: float) -> NDArray[np.float64]:
+    def _candidate(
+        self, market: MarginMarket, responsiveness: tuple[float, float]
+    ) -> NDArray[np.float64]:
         scale = partial(self._scale, responsiveness=responsiveness)
         panel = market.history.panel
         session = int(panel.periods_per_session.max())
@@ -96,10 +113,14 @@ class Predictive:
         )
         return market.each_side(partial(_rate, scale=scale, pooled=pooled))
 
-    def _scale(self, series: SideSeries, *, responsiveness: float) -> NDArray[np.float64]:
+    def _scale(
+        self, series: SideSeries, *, responsiveness: tuple[float, float]
+    ) -> NDArray[np.float64]:
         log_sigma = pd.Series(np.log(series.sigma(self.model)))
         usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
-        return np.asarray(np.exp(responsiveness * log_sigma + (1.0 - responsiveness) * usual))
+        apart = log_sigma - usual
+        above, below = responsiveness
+        return np.asarray(np.exp(usual + np.where(apart > 0.0, above, below) * apart))
 
 
 def _rate(

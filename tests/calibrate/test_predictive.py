@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from foremargin.calibrate import MarginMarket, Predictive
-from foremargin.calibrate.policies.predictive import choose_candidate
+from foremargin.calibrate.policies.predictive import RESPONSIVENESS, choose_candidate
 from foremargin.features import build_history
 from foremargin.markets import Panel
 
 Array = NDArray[np.float64]
 
 N, FIRST = 4_000, 500
-EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+EXPONENTS = RESPONSIVENESS
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +54,44 @@ def market(true_sigma: Array) -> MarginMarket:
 
 
 def followed(market: MarginMarket, model: str) -> Array:
-    """Return the exponent in force at each row: the candidate that the margin equals."""
-    margin = Predictive(model=model).margin(market)
-    single = [Predictive(model=model, exponents=(r,)).margin(market) for r in EXPONENTS]
-    same = np.stack([(each == margin).all(axis=(1, 2)) for each in single])
-    known = np.isfinite(margin).all(axis=(1, 2))
-    exponent = np.array(EXPONENTS)[same.argmax(axis=0)]
-    return np.where(known & same.any(axis=0), exponent, np.nan)
+    return Predictive(model=model).followed(market)
 
 
 def test_a_true_forecast_is_followed_one_for_one_and_noise_hardly_at_all(
     market: MarginMarket,
 ) -> None:
     truth, noise = followed(market, "truth"), followed(market, "noise")
-    assert truth[-1] == 1.0
-    assert noise[-1] == 0.0
-    # The start, until a year of outcomes has been scored.
-    known = np.flatnonzero(np.isfinite(truth))[:100]
-    assert set(truth[known]) == {0.75} == set(noise[known])
+    assert truth[-1, 0] == 1.0
+    assert truth[-1, 1] >= 0.75  # little is lost below the usual, and so little is learned
+    np.testing.assert_array_equal(noise[-1], (0.0, 0.0))
+    # The start, until a year of outcomes has been scored: 125 days of two coins and two sides.
+    assert (truth[:125] == 0.75).all()
+    assert (noise[:125] == 0.75).all()
+
+
+def test_the_margin_is_that_of_the_exponents_in_force(market: MarginMarket) -> None:
+    margin, exponent = Predictive(model="truth").margin(market), followed(market, "truth")
+    for pair in np.unique(exponent, axis=0):
+        rows = (exponent == pair).all(axis=1)
+        single = Predictive(model="truth", exponents=(tuple(pair),)).margin(market)
+        np.testing.assert_array_equal(margin[rows], single[rows])
+    assert len(np.unique(exponent, axis=0)) > 1
+
+
+def test_a_forecast_that_is_right_only_above_the_usual_is_followed_there(
+    market: MarginMarket, true_sigma: Array
+) -> None:
+    rng = np.random.default_rng(15)
+    low = 0.02 * np.exp(-np.abs(rng.normal(size=true_sigma.shape)))  # noise below
+    half_right = np.where(true_sigma > 0.02, true_sigma, low)
+    one = replace(market, variance={"half": half_right**2})
+    above, below = followed(one, "half")[-1]
+    assert above > below
 
 
 def test_the_exponent_changes_at_most_every_four_weeks(market: MarginMarket) -> None:
     exponent = followed(market, "noise")
-    changed = np.flatnonzero(np.diff(exponent) != 0.0) + 1
-    changed = changed[np.isfinite(exponent[changed - 1])]
+    changed = np.flatnonzero((np.diff(exponent, axis=0) != 0.0).any(axis=1)) + 1
     assert len(changed)
     assert (changed % 28 == 0).all()
 
