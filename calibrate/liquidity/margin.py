@@ -81,7 +81,7 @@ class LiquidityRule:
     base_periods: float = 1.0
     close_out: CloseOut = CloseOut.WORKED_OFF
     spread_multiple: float = SPREAD_MULTIPLE
-    concentration_threshold: float = 0.1
+    concentration_threshold: float = 0.25
     concentration_growth: float = 0.5
     stressed: StressedLiquidity = field(default_factory=StressedLiquidity)
 
@@ -193,8 +193,8 @@ def liquidity_margin(
     ... )
     >>> liquidity_margin(1e8, 0.08, outlook).frame()[["impact", "period", "total"]].round(4)
        impact  period   total
-    0  0.0067  0.0011  0.0918
-    1  0.0098  0.0164  0.1065
+    0  0.0067  0.0004  0.0872
+    1  0.0098  0.0136  0.1036
     """
     (size,) = non_negative(notional=notional)
     (base,) = positive(unknown=True, base_margin=base_margin)
