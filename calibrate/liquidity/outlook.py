@@ -75,9 +75,19 @@ class LiquidityOutlook:
 
     @classmethod
     def of(
-        cls, forecast: Forecast, *, horizon: int, volume: Array, spread: Array
+        cls,
+        forecast: Forecast,
+        *,
+        horizon: int,
+        usual_volume: Array,
+        usual_sigma: Array,
+        spread: Array,
     ) -> "LiquidityOutlook":
-        """Take volatility and stress from a forecast, volume and spread from elsewhere.
+        r"""Take volatility and stress from a forecast, and what is usual from the past.
+
+        Markets trade more when they move more: calm volume is expected to be
+        :math:`\bar V \sigma/\bar\sigma`, at which the move per unit traded is the usual one. That it
+        will not be is what the stress probability says.
 
         Parameters
         ----------
@@ -85,8 +95,16 @@ class LiquidityOutlook:
             With a `liquidity_stress_probability`.
         horizon : int
             Which of its horizons; the volatility is that of one period, on average over it.
-        volume, spread : ndarray, shape (n_origins, n_instruments)
-            As the attributes, known at the origins. See :func:`volume_from_cost`.
+        usual_volume, usual_sigma : ndarray, shape (n_origins, n_instruments)
+            Mean volume of a period, and volatility of one, over the same past (90 days, say),
+            known at the origins; positive.
+        spread : ndarray, shape (n_origins, n_instruments)
+            As the attribute.
+
+        Raises
+        ------
+        InputError
+            If the forecast lacks the horizon or the probability.
         """
         if horizon not in forecast.horizons:
             raise InputError(f"horizon must be one of {list(forecast.horizons)}, was {horizon}")
@@ -96,9 +114,12 @@ class LiquidityOutlook:
                 "none; take a model that gives one"
             )
         k = forecast.horizons.index(horizon)
+        sigma = np.sqrt(forecast.variance[..., k] / horizon)
+        volume, usual = positive(unknown=True, usual_volume=usual_volume, usual_sigma=usual_sigma)
+        fit(forecast=sigma, usual_volume=volume, usual_sigma=usual)
         return cls(
-            sigma=np.sqrt(forecast.variance[..., k] / horizon),
-            volume=volume,
+            sigma=sigma,
+            volume=volume * (sigma / usual),
             spread=spread,
             stress_probability=forecast.liquidity_stress_probability[..., k],
         )
@@ -170,8 +191,8 @@ def volume_from_cost(
     The relative cost of :func:`foremargin.features.liquidity.relative_cost` is that of Amihud: the
     move of the price per unit traded, in proportion to sigma/V. A forecast cost is therefore
     that of the volume :math:`V = \bar V (\sigma/\bar\sigma)(\bar c/c)`, which falls where costs
-    rise more than volatility does: a deep market moves because of news, a thin one because of
-    trades.
+    rise more than volatility does. For forecasters that give a cost; those that give a stress
+    probability alone have :meth:`LiquidityOutlook.of`.
 
     Parameters
     ----------

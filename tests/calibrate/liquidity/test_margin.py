@@ -293,25 +293,39 @@ def _forecast(**change) -> Forecast:
     return Forecast(**(given_ | change))
 
 
+USUAL = {
+    "usual_volume": np.full((2, 1), 1e9),
+    "usual_sigma": np.full((2, 1), 0.02),
+    "spread": np.full((2, 1), 1e-4),
+}
+
+
 def test_a_forecast_gives_the_volatility_of_one_period_and_the_stress_of_its_horizon() -> None:
-    volume, spread = np.full((2, 1), 1e9), np.full((2, 1), 1e-4)
-    got = LiquidityOutlook.of(_forecast(), horizon=5, volume=volume, spread=spread)
+    got = LiquidityOutlook.of(_forecast(), horizon=5, **USUAL)
     np.testing.assert_allclose(got.sigma, [[0.03], [np.nan]], rtol=1e-14)
     np.testing.assert_array_equal(got.stress_probability, [[0.2], [0.4]])
     total = liquidity_margin(1e8, 0.08, got).total
     np.testing.assert_array_equal(np.isnan(total), [[False], [True]])
-    one = LiquidityOutlook(sigma=0.03, volume=1e9, spread=1e-4, stress_probability=0.2)
+    one = LiquidityOutlook(sigma=0.03, volume=1.5e9, spread=1e-4, stress_probability=0.2)
     np.testing.assert_allclose(total[0, 0], liquidity_margin(1e8, 0.08, one).total, rtol=1e-13)
 
 
+def test_expected_volume_is_that_of_the_usual_cost_at_the_expected_volatility() -> None:
+    got = LiquidityOutlook.of(_forecast(), horizon=1, **USUAL)
+    usual = {name: USUAL[name] for name in ("usual_volume", "usual_sigma")}
+    wanted = volume_from_cost(1e-3, got.sigma, usual_cost=1e-3, **usual)
+    np.testing.assert_allclose(got.volume, wanted, rtol=1e-14)
+
+
 def test_a_forecast_without_liquidity_or_the_horizon_is_refused() -> None:
-    volume, spread = np.full((2, 1), 1e9), np.full((2, 1), 1e-4)
     with pytest.raises(InputError, match=r"horizon must be one of \[1, 5\], was 3"):
-        LiquidityOutlook.of(_forecast(), horizon=3, volume=volume, spread=spread)
+        LiquidityOutlook.of(_forecast(), horizon=3, **USUAL)
     with pytest.raises(InputError, match="must have a liquidity_stress_probability, has none"):
-        LiquidityOutlook.of(
-            _forecast(liquidity_stress_probability=None), horizon=1, volume=volume, spread=spread
-        )
+        LiquidityOutlook.of(_forecast(liquidity_stress_probability=None), horizon=1, **USUAL)
+    with pytest.raises(InputError, match="usual_volume must be positive"):
+        LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.zeros((2, 1))}))
+    with pytest.raises(ShapeError, match=r"forecast \(2, 1\), usual_volume \(3, 1\)"):
+        LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.ones((3, 1))}))
 
 
 def test_the_volume_behind_a_cost_is_found_where_cost_is_volatility_over_volume() -> None:
