@@ -86,8 +86,8 @@ class LiquidityOutlook:
         r"""Take volatility and stress from a forecast, and what is usual from the past.
 
         Markets trade more when they move more: calm volume is expected to be
-        :math:`\bar V \sigma/\bar\sigma`, at which the move per unit traded is the usual one. That it
-        will not be is what the stress probability says.
+        :math:`\bar V \sigma/\bar\sigma`, at which the move per unit traded is the usual one. That
+        it will not be is what the stress probability says.
 
         Parameters
         ----------

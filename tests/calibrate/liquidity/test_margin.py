@@ -324,7 +324,7 @@ def test_a_forecast_without_liquidity_or_the_horizon_is_refused() -> None:
         LiquidityOutlook.of(_forecast(liquidity_stress_probability=None), horizon=1, **USUAL)
     with pytest.raises(InputError, match="usual_volume must be positive"):
         LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.zeros((2, 1))}))
-    with pytest.raises(ShapeError, match=r"forecast \(2, 1\), usual_volume \(3, 1\)"):
+    with pytest.raises(ShapeError, match=r"usual_volume \(3, 1\), usual_sigma \(2, 1\)"):
         LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.ones((3, 1))}))
 
 
