@@ -74,55 +74,83 @@ class LiquidityOutlook:
             object.__setattr__(self, name, kept)
 
     @classmethod
-    def of(
+    def from_cost(
         cls,
         forecast: Forecast,
         *,
         horizon: int,
-        usual_volume: Array,
+        usual_cost: Array,
         usual_sigma: Array,
+        usual_volume: Array,
         spread: Array,
     ) -> "LiquidityOutlook":
-        r"""Take volatility and stress from a forecast, and what is usual from the past.
+        """Take volatility and volume from a forecast that has a `liquidity_cost`; the better one.
 
-        Markets trade more when they move more: calm volume is expected to be
-        :math:`\bar V \sigma/\bar\sigma`, at which the move per unit traded is the usual one. That
-        it will not be is what the stress probability says.
+        The volume is that of :func:`volume_from_cost`. A forecast cost is an expectation over calm
+        and stress already, so that the stress probability is zero here.
 
         Parameters
         ----------
         forecast : Forecast
-            With a `liquidity_stress_probability`.
+            Of a model that forecasts the cost of trading.
         horizon : int
             Which of its horizons; the volatility is that of one period, on average over it.
-        usual_volume, usual_sigma : ndarray, shape (n_origins, n_instruments)
-            Mean volume of a period, and volatility of one, over the same past (90 days, say),
-            known at the origins; positive.
+        usual_cost, usual_sigma, usual_volume : ndarray, shape (n_origins, n_instruments)
+            As for :func:`volume_from_cost`, over one past (90 days, say), known at the origins.
         spread : ndarray, shape (n_origins, n_instruments)
             As the attribute.
 
         Raises
         ------
         InputError
-            If the forecast lacks the horizon or the probability.
+            If the forecast lacks the horizon or the cost.
         """
-        if horizon not in forecast.horizons:
-            raise InputError(f"horizon must be one of {list(forecast.horizons)}, was {horizon}")
-        if forecast.liquidity_stress_probability is None:
-            raise InputError(
-                f"the forecast of {forecast.model} must have a liquidity_stress_probability, has "
-                "none; take a model that gives one"
-            )
-        k = forecast.horizons.index(horizon)
-        sigma = np.sqrt(forecast.variance[..., k] / horizon)
-        volume, usual = positive(unknown=True, usual_volume=usual_volume, usual_sigma=usual_sigma)
-        fit(forecast=sigma, usual_volume=volume, usual_sigma=usual)
-        return cls(
-            sigma=sigma,
-            volume=volume * (sigma / usual),
-            spread=spread,
-            stress_probability=forecast.liquidity_stress_probability[..., k],
+        sigma, cost = _of_horizon(forecast, horizon, "liquidity_cost")
+        volume = volume_from_cost(
+            cost,
+            sigma,
+            usual_cost=usual_cost,
+            usual_sigma=usual_sigma,
+            usual_volume=usual_volume,
         )
+        return cls(sigma=sigma, volume=volume, spread=spread, stress_probability=0.0)
+
+    @classmethod
+    def from_stress(
+        cls,
+        forecast: Forecast,
+        *,
+        horizon: int,
+        usual_sigma: Array,
+        usual_volume: Array,
+        spread: Array,
+    ) -> "LiquidityOutlook":
+        r"""Take volatility and stress from a forecast that has a `liquidity_stress_probability`.
+
+        Markets trade more when they move more: calm volume is expected to be
+        :math:`\bar V \sigma/\bar\sigma`, at which the move per unit traded is the usual one. That
+        it will not be is what the stress probability says. Parameters and errors are those of
+        :meth:`from_cost`.
+        """
+        sigma, stress = _of_horizon(forecast, horizon, "liquidity_stress_probability")
+        volume = volume_from_cost(
+            1.0, sigma, usual_cost=1.0, usual_sigma=usual_sigma, usual_volume=usual_volume
+        )
+        return cls(sigma=sigma, volume=volume, spread=spread, stress_probability=stress)
+
+
+def _of_horizon(forecast: Forecast, horizon: int, name: str) -> tuple[Array, Array]:
+    """Return the volatility of one period and another field of a forecast at one horizon."""
+    if horizon not in forecast.horizons:
+        raise InputError(f"horizon must be one of {list(forecast.horizons)}, was {horizon}")
+    values: Array | None = getattr(forecast, name)
+    if values is None:
+        raise InputError(
+            f"the forecast of {forecast.model} must have a {name}, has none; take a model that "
+            "gives one"
+        )
+    k = forecast.horizons.index(horizon)
+    return np.asarray(np.sqrt(forecast.variance[..., k] / horizon)), values[..., k]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +219,7 @@ def volume_from_cost(
     The relative cost of :func:`foremargin.features.liquidity.relative_cost` is that of Amihud: the
     move of the price per unit traded, in proportion to sigma/V. A forecast cost is therefore
     that of the volume :math:`V = \bar V (\sigma/\bar\sigma)(\bar c/c)`, which falls where costs
-    rise more than volatility does. For forecasters that give a cost; those that give a stress
-    probability alone have :meth:`LiquidityOutlook.of`.
+    rise more than volatility does.
 
     Parameters
     ----------

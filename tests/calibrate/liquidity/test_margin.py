@@ -289,6 +289,7 @@ def _forecast(**change) -> Forecast:
         "horizons": (1, 5),
         "variance": np.array([4e-4, 4.5e-3, 9e-4, np.nan]).reshape(shape),
         "liquidity_stress_probability": np.array([0.1, 0.2, 0.3, 0.4]).reshape(shape),
+        "liquidity_cost": np.array([2e-3, 3e-3, 8e-3, 9e-3]).reshape(shape),
     }
     return Forecast(**(given_ | change))
 
@@ -301,31 +302,45 @@ USUAL = {
 
 
 def test_a_forecast_gives_the_volatility_of_one_period_and_the_stress_of_its_horizon() -> None:
-    got = LiquidityOutlook.of(_forecast(), horizon=5, **USUAL)
+    got = LiquidityOutlook.from_stress(_forecast(), horizon=5, **USUAL)
     np.testing.assert_allclose(got.sigma, [[0.03], [np.nan]], rtol=1e-14)
     np.testing.assert_array_equal(got.stress_probability, [[0.2], [0.4]])
     total = liquidity_margin(1e8, 0.08, got).total
     np.testing.assert_array_equal(np.isnan(total), [[False], [True]])
+    # Volume is expected to rise with volatility: 1e9 * 0.03 / 0.02
     one = LiquidityOutlook(sigma=0.03, volume=1.5e9, spread=1e-4, stress_probability=0.2)
     np.testing.assert_allclose(total[0, 0], liquidity_margin(1e8, 0.08, one).total, rtol=1e-13)
 
 
-def test_expected_volume_is_that_of_the_usual_cost_at_the_expected_volatility() -> None:
-    got = LiquidityOutlook.of(_forecast(), horizon=1, **USUAL)
-    usual = {name: USUAL[name] for name in ("usual_volume", "usual_sigma")}
-    wanted = volume_from_cost(1e-3, got.sigma, usual_cost=1e-3, **usual)
-    np.testing.assert_allclose(got.volume, wanted, rtol=1e-14)
+def test_a_forecast_cost_gives_the_volume_and_is_not_counted_twice() -> None:
+    usual_cost = np.array([[1e-3], [2e-3]])
+    got = LiquidityOutlook.from_cost(_forecast(), horizon=1, usual_cost=usual_cost, **USUAL)
+    # 1e9 * sigma / 0.02 * usual / cost
+    np.testing.assert_allclose(got.volume, [[1e9 * 0.5], [1e9 * 1.5 * 0.25]], rtol=1e-14)
+    np.testing.assert_array_equal(got.stress_probability, 0.0)
+    margin_ = liquidity_margin(1e8, 0.08, got)
+    np.testing.assert_allclose(margin_.effective_volume, got.volume, rtol=1e-14)
 
 
-def test_a_forecast_without_liquidity_or_the_horizon_is_refused() -> None:
+def test_a_forecast_without_what_is_needed_is_refused() -> None:
     with pytest.raises(InputError, match=r"horizon must be one of \[1, 5\], was 3"):
-        LiquidityOutlook.of(_forecast(), horizon=3, **USUAL)
+        LiquidityOutlook.from_stress(_forecast(), horizon=3, **USUAL)
     with pytest.raises(InputError, match="must have a liquidity_stress_probability, has none"):
-        LiquidityOutlook.of(_forecast(liquidity_stress_probability=None), horizon=1, **USUAL)
+        LiquidityOutlook.from_stress(
+            _forecast(liquidity_stress_probability=None), horizon=1, **USUAL
+        )
+    with pytest.raises(InputError, match="must have a liquidity_cost, has none"):
+        LiquidityOutlook.from_cost(
+            _forecast(liquidity_cost=None), horizon=1, usual_cost=np.ones((2, 1)), **USUAL
+        )
     with pytest.raises(InputError, match="usual_volume must be positive"):
-        LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.zeros((2, 1))}))
-    with pytest.raises(ShapeError, match=r"usual_volume \(3, 1\), usual_sigma \(2, 1\)"):
-        LiquidityOutlook.of(_forecast(), horizon=1, **(USUAL | {"usual_volume": np.ones((3, 1))}))
+        LiquidityOutlook.from_stress(
+            _forecast(), horizon=1, **(USUAL | {"usual_volume": np.zeros((2, 1))})
+        )
+    with pytest.raises(ShapeError, match=r"usual_volume \(3, 1\)"):
+        LiquidityOutlook.from_stress(
+            _forecast(), horizon=1, **(USUAL | {"usual_volume": np.ones((3, 1))})
+        )
 
 
 def test_the_volume_behind_a_cost_is_found_where_cost_is_volatility_over_volume() -> None:
