@@ -60,11 +60,11 @@ def _checked(
                 f"{name} must be {wanted}, found {first:g} and {np.sum(~allowed) - 1} more that "
                 f"are not, of {values.size}; correct them, or leave those positions out"
             )
-    fit(**dict(zip(given, arrays, strict=True)))
+    common_shape(**dict(zip(given, arrays, strict=True)))
     return arrays
 
 
-def fit(**given: Array) -> tuple[int, ...]:
+def common_shape(**given: Array) -> tuple[int, ...]:
     """Return the common shape of the arguments; a :class:`ShapeError` if there is none."""
     try:
         return np.broadcast_shapes(*(values.shape for values in given.values()))

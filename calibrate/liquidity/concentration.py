@@ -8,7 +8,7 @@ everything can be sold.
 import numpy as np
 
 from ...errors import InputError
-from .checked import Array, Numbers, fit, non_negative, positive, probability
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive, probability
 
 
 def open_interest_margin_rate(
@@ -16,7 +16,7 @@ def open_interest_margin_rate(
 ) -> Array:
     r"""Margin rate that rises from `base` to one as open interest goes from cap to cap.
 
-    :math:`\min(b + \max(s, 0)(1 - b), 1)` with :math:`s = (OI - L)/(U - L)`, in the form of dYdX v4
+    :math:`b + \min(\max(s, 0), 1)(1 - b)` with :math:`s = (OI - L)/(U - L)`, in the form of dYdX v4
     (liquidity tiers of the protocol, 2024).
 
     Parameters
@@ -38,14 +38,15 @@ def open_interest_margin_rate(
         open_interest=open_interest, lower_cap=lower_cap, upper_cap=upper_cap
     )
     (least,) = probability(base=base)
-    fit(open_interest=total, base=least, lower_cap=low, upper_cap=high)
+    common_shape(open_interest=total, base=least, lower_cap=low, upper_cap=high)
     if (low >= high).any():
         raise InputError(
             f"lower_cap must be below upper_cap, found {np.sum(low >= high)} that are not; a "
             "market without caps has the margin rate `base`"
         )
-    scaling = np.maximum((total - low) / (high - low), 0.0)
-    return np.asarray(np.minimum(least + scaling * (1.0 - least), 1.0))
+    with np.errstate(over="ignore"):  # far beyond caps that nearly meet the rate is one
+        scaling = np.clip((total - low) / (high - low), 0.0, 1.0)
+    return np.asarray(least + scaling * (1.0 - least))
 
 
 def volume_share_multiplier(
@@ -75,9 +76,10 @@ def volume_share_multiplier(
     (size,) = non_negative(quantity=quantity)
     traded, limit = positive(volume=volume, threshold=threshold)
     non_negative(growth=growth)
-    fit(quantity=size, volume=traded, threshold=limit)
-    # A share of exactly the threshold may come out a rounding above it; the law is continuous.
-    return np.asarray(np.maximum(size / traded / limit, 1.0) ** growth)
+    common_shape(quantity=size, volume=traded, threshold=limit)
+    with np.errstate(over="ignore"):
+        multiplier = np.maximum(size / traded / limit, 1.0) ** growth
+    return finite("multiplier", np.asarray(multiplier))
 
 
 def square_root_size_margin_rate(
@@ -107,5 +109,7 @@ def square_root_size_margin_rate(
     size, slope = non_negative(quantity=quantity, factor=factor)
     (least,) = positive(base=base)
     probability(relief=relief)
-    fit(quantity=size, base=least, factor=slope)
-    return np.asarray(np.maximum(least, relief * least + slope * np.sqrt(size)))
+    common_shape(quantity=size, base=least, factor=slope)
+    with np.errstate(over="ignore"):
+        rate = np.maximum(least, relief * least + slope * np.sqrt(size))
+    return finite("margin rate", np.asarray(rate))

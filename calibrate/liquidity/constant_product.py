@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..schedule import SIDES
-from .checked import Array, Numbers, finite, fit, non_negative, positive
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive
 
 
 def constant_product_impact(
@@ -82,7 +82,7 @@ def _share(quantity: Numbers, reserve: Numbers, *, side: str, fee: float) -> tup
     """Return the size as a share of the pool, and what the fee leaves of a payment."""
     (size,) = non_negative(quantity=quantity)
     (held,) = positive(reserve=reserve)
-    fit(quantity=size, reserve=held)
+    common_shape(quantity=size, reserve=held)
     if side not in SIDES:
         raise InputError(f"side must be one of {list(SIDES)}, was {side!r}")
     if not 0.0 <= fee < 1.0:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from .checked import Array, Numbers, finite, fit, non_negative, positive
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,13 +147,13 @@ def almgren_chriss(
     >>> plan.holdings.round(-3)
     array([1000000.,  542000.,  290000.,  148000.,   62000.,       0.])
     """
-    if n_periods < 1:
-        raise InputError(f"n_periods must be at least 1, was {n_periods}")
+    if n_periods < 1 or not float(n_periods).is_integer():
+        raise InputError(f"n_periods must be a whole number, at least 1, was {n_periods}")
     shares, eta, tau = positive(quantity=quantity, temporary=temporary, period=period)
     volatility, aversion, gamma, epsilon = non_negative(
         sigma=sigma, risk_aversion=risk_aversion, permanent=permanent, half_spread=half_spread
     )
-    fit(
+    common_shape(
         quantity=shares,
         temporary=eta,
         sigma=volatility,

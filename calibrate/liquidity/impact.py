@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import NotEnoughHistoryError
-from .checked import Array, Numbers, finite, fit, non_negative, positive
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive
 
 
 def square_root_impact(
@@ -74,7 +74,7 @@ def power_law_impact(
     size, traded = _size_and_volume(quantity, volume)
     (volatility,) = non_negative(sigma=sigma)
     positive(coefficient=coefficient, exponent=exponent)
-    fit(quantity=size, volume=traded, sigma=volatility)
+    common_shape(quantity=size, volume=traded, sigma=volatility)
     with np.errstate(over="ignore"):
         moved = coefficient * volatility * (size / traded) ** exponent
     return finite("impact", np.asarray(moved))
@@ -129,7 +129,7 @@ def quantity_at_cost(
     (afford,) = non_negative(cost=cost)
     traded, volatility = positive(volume=volume, sigma=sigma)
     positive(coefficient=coefficient, exponent=exponent)
-    fit(cost=afford, volume=traded, sigma=volatility)
+    common_shape(cost=afford, volume=traded, sigma=volatility)
     with np.errstate(over="ignore"):
         share = (afford * (1.0 + exponent) / (coefficient * volatility)) ** (1.0 / exponent)
         return finite("quantity_at_cost", np.asarray(traded * share))
@@ -176,7 +176,7 @@ def depth_impact(quantity: Numbers, depth: Numbers, *, tick: Numbers) -> Array:
     """
     (size,) = non_negative(quantity=quantity)
     held, step = positive(depth=depth, tick=tick)
-    fit(quantity=size, depth=held, tick=step)
+    common_shape(quantity=size, depth=held, tick=step)
     with np.errstate(over="ignore"):
         return finite("impact", np.asarray(step * size / (2.0 * held)))
 

@@ -34,7 +34,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from .checked import Array, Numbers, finite, fit, non_negative, positive
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive
 from .concentration import volume_share_multiplier
 from .impact import average_fill_cost, power_law_impact
 from .outlook import LiquidityOutlook, StressedLiquidity
@@ -200,12 +200,12 @@ def liquidity_margin(
     (base,) = positive(unknown=True, base_margin=base_margin)
     arrays = [size, base, *(np.asarray(getattr(outlook, part.name)) for part in fields(outlook))]
     names = ["notional", "base_margin", *(part.name for part in fields(outlook))]
-    shape = fit(**dict(zip(names, arrays, strict=True)))
-    spread_out = [np.broadcast_to(values, shape) for values in arrays]
-    known = np.logical_and.reduce([np.isfinite(values) for values in spread_out])
-    size, base, *forecasts = (values[known] for values in spread_out)
+    shape = common_shape(**dict(zip(names, arrays, strict=True)))
+    everywhere = [np.broadcast_to(values, shape) for values in arrays]
+    known = np.logical_and.reduce([np.isfinite(values) for values in everywhere])
+    size, base, *forecasts = (values[known] for values in everywhere)
     parts = _components(size, base, forecasts, rule or LiquidityRule())
-    return LiquidityMargin(**{name: _spread(part, known) for name, part in parts.items()})
+    return LiquidityMargin(**{name: _scatter(part, known) for name, part in parts.items()})
 
 
 def _components(
@@ -249,7 +249,7 @@ def _time_multiple(periods: Array, rule: LiquidityRule) -> Array:
     return np.asarray(np.maximum(scale(periods) / np.sqrt(rule.base_periods), 1.0))
 
 
-def _spread(values: Array, known: NDArray[np.bool_]) -> Array:
+def _scatter(values: Array, known: NDArray[np.bool_]) -> Array:
     out = np.full(known.shape, np.nan)
     out[known] = values
     return out

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...models import Forecast
-from .checked import Array, Numbers, fit, non_negative, positive, probability
+from .checked import Array, Numbers, common_shape, non_negative, positive, probability
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class LiquidityOutlook:
             "spread_std": std,
             "stress_probability": stress,
         }
-        fit(**given)
+        common_shape(**given)
         for name, values in given.items():
             kept = values.copy()
             kept.setflags(write=False)

@@ -11,7 +11,7 @@ All scales multiply a volatility, or a margin that was set for one period.
 
 import numpy as np
 
-from .checked import Array, Numbers, finite, fit, non_negative, positive, probability
+from .checked import Array, Numbers, common_shape, finite, non_negative, positive, probability
 
 
 def margin_period_of_risk(
@@ -49,7 +49,7 @@ def margin_period_of_risk(
     (size,) = non_negative(quantity=quantity)
     traded, share, least = positive(volume=volume, participation=participation, base=base)
     probability(participation=share)
-    fit(quantity=size, volume=traded, participation=share, base=least)
+    common_shape(quantity=size, volume=traded, participation=share, base=least)
     with np.errstate(over="ignore", divide="ignore"):
         needed = size / (traded * share)
     return finite("margin period of risk", np.asarray(np.maximum(least, needed)))

@@ -12,7 +12,7 @@ The price part is linear in volatility here. The lognormal one of the paper,
 
 import numpy as np
 
-from .checked import Array, Numbers, finite, fit, non_negative
+from .checked import Array, Numbers, common_shape, finite, non_negative
 
 SPREAD_MULTIPLE = 3.0
 """Standard deviations above its mean at which a spread is bad; the paper finds 2 to 4.5."""
@@ -63,7 +63,7 @@ def bangia_lvar(
     value, volatility = non_negative(price=price, sigma=sigma)
     non_negative(sigma_multiple=sigma_multiple)
     half = half_spread(spread, spread_std, spread_multiple=spread_multiple)
-    fit(price=value, sigma=volatility, spread=half)
+    common_shape(price=value, sigma=volatility, spread=half)
     with np.errstate(over="ignore", invalid="ignore"):
         return finite("lvar", np.asarray(value * (volatility * sigma_multiple + half)))
 

@@ -123,6 +123,12 @@ def test_margin_scaled_by_open_interest_has_its_reference_values() -> None:
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
+def test_beyond_caps_that_nearly_meet_the_rate_is_one() -> None:
+    caps = {"lower_cap": 1e-300, "upper_cap": 2e-300}
+    assert open_interest_margin_rate(1e300, base=1.0, **caps) == 1.0
+    assert open_interest_margin_rate(1e300, base=0.3, **caps) == 1.0
+
+
 @pytest.mark.parametrize("growth", [0.5, 1.0, 2.0])
 def test_a_position_up_to_the_threshold_is_not_concentrated(growth: float) -> None:
     got = volume_share_multiplier(
@@ -165,5 +171,9 @@ def test_concentration_refuses_caps_in_the_wrong_order_and_no_volume() -> None:
         open_interest_margin_rate(1.0, base=20.0, lower_cap=1.0, upper_cap=2.0)
     with pytest.raises(InputError, match="volume must be positive"):
         volume_share_multiplier(1.0, 0.0, threshold=0.1)
+    with pytest.raises(InputError, match="multiplier must be a finite number"):
+        volume_share_multiplier(1e300, 1e-300, threshold=0.1)
+    with pytest.raises(InputError, match="margin rate must be a finite number"):
+        square_root_size_margin_rate(1e300, base=0.1, factor=1e300)
     with pytest.raises(InputError, match=r"relief must be in \[0, 1\], found 2"):
         square_root_size_margin_rate(1.0, base=0.1, factor=0.1, relief=2.0)

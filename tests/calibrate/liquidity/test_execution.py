@@ -197,7 +197,8 @@ def test_plans_are_read_only() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_periods": 0}, "n_periods must be at least 1, was 0"),
+        ({"n_periods": 0}, "n_periods must be a whole number, at least 1, was 0"),
+        ({"n_periods": 2.5}, "n_periods must be a whole number, at least 1, was 2.5"),
         ({"permanent": 5e-6}, "temporary must exceed half of permanent times period, found 1"),
         ({"sigma": np.nan}, "sigma must be zero or more and finite, found nan"),
         ({"temporary": 0.0}, "temporary must be positive"),

@@ -1,6 +1,9 @@
 """Impact: reference values, powers, averages over the fills, and what a pool really charges."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,6 +179,28 @@ def test_the_coefficient_of_costs_made_by_the_law_is_found() -> None:
         size, volume, sigma=sigma, coefficient=fitted.prudent(2.0)
     )
     assert abs(covered.mean() - 0.97725) < 5 * np.sqrt(0.0228 / 4_000) + 0.003
+
+
+@pytest.mark.parametrize("coin", ["BTC", "ETH", "SOL"])
+def test_recorded_costs_of_a_million_have_a_coefficient_of_the_order_of_one(
+    coin: str, market_data: Path
+) -> None:
+    books = pd.read_parquet(market_data / "perp_spread_depth_1m.parquet")
+    books = books[books.error.isna() & (books.exchange == "binance") & (books.ticker == coin)]
+    minute = books.ts_minute_utc.diff() == pd.Timedelta(minutes=1)
+    variance = (np.log(books.mid_price).diff()[minute] ** 2).mean()
+    bars = pd.read_parquet(market_data / f"perp_klines_1m/{coin}USDT.parquet")
+    volume = float((bars.volume * bars.close).mean() * 1_440)  # of other months: none was recorded
+    slippage = books[["ask_slip_1m", "bid_slip_1m"]].mean(axis=1, skipna=False).dropna()
+    cost = 1e-4 * (slippage - 0.5 * books.spread_bps[slippage.index]).to_numpy()
+    fitted = fit_impact(
+        cost[cost > 0.0],
+        np.array(1e6),
+        np.array(volume),
+        sigma=np.array(np.sqrt(1_440 * variance)),
+    )
+    assert fitted.n_records > 200
+    assert 1.0 / 3.0 < fitted.coefficient < 3.0
 
 
 # What is refused

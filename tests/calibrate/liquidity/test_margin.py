@@ -1,6 +1,7 @@
 """The composition: it adds up, never falls where risk rises, and keeps NaN where it was."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -385,7 +386,7 @@ def test_the_chance_of_default_in_stress_covers_simulated_closing_costs() -> Non
         ({"sigma": 1e308, "notional": 1e13, "volume": 1.0}, "impact must be a finite number"),
     ],
 )
-def test_numbers_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
+def test_numbers_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         margin(**change)
 
@@ -406,7 +407,7 @@ def test_positions_and_forecasts_must_fit() -> None:
         ({"spread_multiple": -1.0}, "spread_multiple must be zero or more"),
     ],
 )
-def test_rules_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
+def test_rules_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(LiquidityRule(), **change)
 
@@ -420,7 +421,7 @@ def test_rules_out_of_range_are_refused(change: dict[str, float], message: str) 
         ({"default_odds": np.inf}, "default_odds must be at least 1 and finite, was inf"),
     ],
 )
-def test_stress_that_helps_is_refused(change: dict[str, float], message: str) -> None:
+def test_stress_that_helps_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(StressedLiquidity(), **change)
 
