@@ -112,6 +112,13 @@ def test_a_position_that_is_held_to_the_end_needs_the_root_of_time() -> None:
     np.testing.assert_allclose(got.period, 0.08 * (held_scale(8.0 / 2.0) - 1.0), rtol=1e-13)
 
 
+def test_a_position_that_is_worked_off_within_the_base_gets_no_discount() -> None:
+    # Selling evenly over five periods is less risk than holding for five: 1.48 against 2.24.
+    got = margin(stress_probability=0.0, rule=LiquidityRule(base_periods=5.0))
+    assert got.period == 0.0
+    assert got.total > got.base
+
+
 def test_the_size_rule_asks_only_for_what_impact_and_time_do_not() -> None:
     rule = LiquidityRule(concentration_threshold=0.1, concentration_growth=1.0)
     got = margin(stress_probability=0.0, notional=4e8, rule=rule)
