@@ -1,0 +1,148 @@
+"""Time-weighted conformal prediction: recent scores count more.
+
+Barber, Candes, Ramdas and Tibshirani (2023), "Conformal Prediction Beyond Exchangeability", Annals
+of Statistics 51(2) (NexCP): weights fixed in advance, one for the score to come, which lies beyond
+all others. What coverage is lost is at most the weighted drift of the scores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from ...errors import InputError
+from .guard import Guard
+from .kernel import (
+    COUNT,
+    HEAD,
+    Common,
+    State,
+    Values,
+    issue,
+    judge,
+    keep,
+    mixed,
+    pooled_quantile,
+)
+from .machine import Machine
+from .rule import CoverageRule
+
+_ALIKE = np.empty(0)
+
+
+@njit(cache=True)
+def age(rank: int, state: State) -> int:
+    """Return how many scores ago that of a rank became known; the newest has an age of one."""
+    count = state.place[COUNT]
+    return int((state.place[HEAD] - 1 - state.order[rank]) % count + 1)
+
+
+@njit(cache=True)
+def weighted_quantile(
+    tail_probability: float, decay: float, likeness: Values, total: float, state: State
+) -> float:
+    """Return the score beyond which the weights have the tail's share, interpolated.
+
+    The score to come has a weight of one and lies beyond all; with equal weights this is the
+    quantile at (count + 1)(1 - tail).
+
+    Parameters
+    ----------
+    tail_probability : float
+        Share of the weights.
+    decay : float
+        Factor of the weight per score, in (0, 1].
+    likeness : ndarray, shape (count,) or (0,)
+        Further factor by rank; none if empty.
+    total : float
+        Sum of the weights of the scores kept.
+    state : State
+        Scores.
+    """
+    wanted = tail_probability * (total + 1.0)
+    beyond, rank = 1.0, state.place[COUNT] - 1
+    while rank > 0 and beyond < wanted:
+        weight = decay ** age(rank, state)
+        if len(likeness) > 0:
+            weight *= likeness[rank]
+        if beyond + weight > wanted:
+            upper = state.queue[state.order[rank]]
+            lower = state.queue[state.order[rank - 1]]
+            between = upper - (wanted - beyond) / weight * (upper - lower)
+            return float(max(min(between, upper), lower))
+        beyond += weight
+        rank -= 1
+    return float(state.queue[state.order[rank]])
+
+
+@njit(cache=True)
+def time_weighted_quantile(
+    tail_probability: float, decay: float, others: Values, common: Common, state: State
+) -> float:
+    """Quantile of the scores kept, weighted by age, mixed with the pooled one."""
+    count = state.place[COUNT]
+    own, size = np.nan, float(count)
+    if count >= common.needed:
+        total = float(count)
+        if decay < 1.0:
+            total = decay * (1.0 - decay**count) / (1.0 - decay)
+            square = decay**2
+            size = total**2 * (1.0 - square) / (square * (1.0 - square**count))
+        own = weighted_quantile(tail_probability, decay, _ALIKE, total, state)
+    return mixed(own, size, pooled_quantile(tail_probability, others, common), common)
+
+
+@njit(cache=True)
+def _step(
+    past: float, others: Values, regime: Values, common: Common, own: Values, state: State
+) -> tuple[float, float, float]:
+    judge(past, common, state)
+    keep(past, state)
+    target = common.tail_probability
+    base = time_weighted_quantile(target, own[0], others, common, state)
+    return issue(base, target, common, state)
+
+
+@njit(cache=True)
+def _pass(
+    score: Values, pooled: Values, regime: Values, common: Common, own: Values, state: State
+) -> Values:
+    out = np.empty((len(score), 3))
+    for t in range(len(score)):
+        past = score[t - common.lag] if t >= common.lag else np.nan
+        out[t] = _step(past, pooled[t], regime[t], common, own, state)
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeWeightedConformal(CoverageRule):
+    r"""The quantile of the last scores with weights :math:`2^{-age/half\_life}`.
+
+    Of scores that count less, fewer are there: next to a pooled quantile they count as the
+    effective number :math:`(\sum w)^2 / \sum w^2`.
+
+    Attributes
+    ----------
+    half_life : float
+        Scores after which the weight has halved; infinity weighs all alike.
+    window, needed, guard, name
+        See :class:`.rule.CoverageRule`.
+    """
+
+    half_life: float = 500.0
+    window: int = 1_000
+    needed: int = 100
+    guard: Guard | None = Guard()
+    name: str = "time-weighted"
+
+    def machine(self, tail_probability: float) -> Machine:
+        """Return the compiled side."""
+        own = np.array([decay_of(self.half_life)])
+        return Machine(step=_step, over=_pass, own=own, memory=np.empty(0))
+
+
+def decay_of(half_life: float) -> float:
+    """Return the factor per score of a weight that halves in `half_life` scores."""
+    if not half_life > 0.0:
+        raise InputError(f"half_life must be positive, infinity for equal weights, was {half_life}")
+    return float(0.5 ** (1.0 / half_life))
