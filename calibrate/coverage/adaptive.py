@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     Common,
     State,
@@ -70,7 +70,7 @@ class AdaptiveConformal(CoverageRule):
     gain: float = 0.1
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "aci"
 
     def machine(self, tail_probability: float) -> Machine:

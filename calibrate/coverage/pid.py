@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     JUDGED,
     Common,
@@ -75,10 +75,11 @@ class ConformalPid(CoverageRule):
 
         q_t = \hat q_t + \eta x_t + K \tan\!\left(\frac{x_t \ln(n_t + 1)}{C (n_t + 1)}\right)
 
-    with :math:`x_t` the breaches beyond the expected ones and :math:`n_t` the scores judged, both over
-    the lag. The angle stops at 1.5, where the tangent is 14. The scorecaster :math:`\hat q_t` is the
-    quantile of the last scores; the paper's learns from covariates, which here the forecast of
-    volatility has done. Both terms rise with *x*, so the bound of :class:`.guard.Guard` holds.
+    with :math:`x_t` the breaches beyond the expected ones and :math:`n_t` the scores judged, both
+    over the lag. The angle stops at 1.5, where the tangent is 14. The scorecaster
+    :math:`\hat q_t` is the quantile of the last scores; the paper's learns from covariates, which
+    here the forecast of volatility has done. Both terms rise with *x*, so the bound of
+    :class:`.guard.Guard` holds.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class ConformalPid(CoverageRule):
     scorecaster: bool = True
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "pid"
 
     def machine(self, tail_probability: float) -> Machine:

@@ -11,9 +11,10 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     COUNT,
+    HEAD,
     RING,
     Common,
     State,
@@ -26,30 +27,33 @@ from .kernel import (
 )
 from .machine import Machine
 from .rule import CoverageRule
-from .weighted import age, decay_of, time_weighted_quantile, weighted_quantile
+from .weighted import decay_of, time_weighted_quantile, weighted_quantile
 
-_DECAY, _PRECISION, _FEWEST = 0, 1, 2
+_AGING, _PRECISION, _FEWEST = 0, 1, 2
 
 
 @njit(cache=True)
-def _likeness(regime: Values, precision: float, state: State) -> Values:
-    """Gaussian kernel of the distance of each score's regime, by rank; 0 where it is not known."""
-    out = np.zeros(state.place[COUNT])
-    for rank in range(len(out)):
-        note = state.notes[state.order[rank]]
+def _weights(regime: Values, own: Values, state: State) -> Values:
+    """Return the weights by slot; 0 where the regime of the score is not known."""
+    count, slot = state.place[COUNT], state.place[HEAD] - 1
+    out = np.zeros(count)
+    for age in range(1, count + 1):
+        slot = slot if slot >= 0 else count - 1
         distance = 0.0
         for j in range(len(regime)):
-            distance += (note[j] - regime[j]) ** 2
+            distance += (state.notes[slot, j] - regime[j]) ** 2
         if np.isfinite(distance):
-            out[rank] = np.exp(-0.5 * precision * distance)
+            out[slot] = np.exp(-own[_AGING] * age - 0.5 * own[_PRECISION] * distance)
+        slot -= 1
     return out
 
 
 @njit(cache=True)
-def _weight_sums(decay: float, likeness: Values, state: State) -> tuple[float, float]:
+def _sums(weights: Values, state: State) -> tuple[float, float]:
+    """Sum of the weights and of their squares, by rank: slots differ once a state was saved."""
     total, squares = 0.0, 0.0
-    for rank in range(len(likeness)):
-        weight = likeness[rank] * decay ** age(rank, state)
+    for rank in range(len(weights)):
+        weight = weights[state.order[rank]]
         total += weight
         squares += weight * weight
     return total, squares
@@ -57,16 +61,16 @@ def _weight_sums(decay: float, likeness: Values, state: State) -> tuple[float, f
 
 @njit(cache=True)
 def _base(regime: Values, others: Values, common: Common, own: Values, state: State) -> float:
-    target = common.tail_probability
+    target, decay = common.tail_probability, np.exp(-own[_AGING])
     if state.place[COUNT] >= common.needed and np.isfinite(regime).all():
-        likeness = _likeness(regime, own[_PRECISION], state)
-        total, squares = _weight_sums(own[_DECAY], likeness, state)
+        weights = _weights(regime, own, state)
+        total, squares = _sums(weights, state)
         # Not by dividing: all weights may have underflowed.
         if squares > 0.0 and total * total >= own[_FEWEST] * squares:
-            mine = weighted_quantile(target, own[_DECAY], likeness, total, state)
+            mine = weighted_quantile(target, decay, weights, total, state)
             pooled = pooled_quantile(target, others, common)
             return mixed(mine, total * total / squares, pooled, common)
-    return time_weighted_quantile(target, own[_DECAY], others, common, state)
+    return time_weighted_quantile(target, decay, others, common, state)
 
 
 @njit(cache=True)
@@ -120,7 +124,7 @@ class RegimeWeightedConformal(CoverageRule):
     columns: int = 1
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "regime-weighted"
 
     @property
@@ -135,6 +139,6 @@ class RegimeWeightedConformal(CoverageRule):
                 "columns must be at least 1, bandwidth finite and positive, fewest finite and not "
                 f"negative, were {self.columns}, {self.bandwidth} and {self.fewest}"
             )
-        own = np.array([decay_of(self.half_life), self.bandwidth**-2, self.fewest])
+        own = np.array([-np.log(decay_of(self.half_life)), self.bandwidth**-2, self.fewest])
         n = self.columns
         return Machine(step=_step, over=_pass, own=own, memory=np.empty(0), n_pending=n, n_notes=n)

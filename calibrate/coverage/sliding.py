@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import Common, State, Values, issue, judge, keep, sample_quantile
 from .machine import Machine
 from .rule import CoverageRule
@@ -50,7 +50,7 @@ class SlidingConformal(CoverageRule):
 
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "sliding"
 
     def machine(self, tail_probability: float) -> Machine:

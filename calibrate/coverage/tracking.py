@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     FIRST_FREE,
     Common,
@@ -79,7 +79,7 @@ class QuantileTracking(CoverageRule):
     rate: float = 0.1
     window: int = 100
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "tracking"
 
     def machine(self, tail_probability: float) -> Machine:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from .guard import Guard
+from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     COUNT,
     HEAD,
@@ -27,19 +27,18 @@ from .kernel import (
 from .machine import Machine
 from .rule import CoverageRule
 
-_ALIKE = np.empty(0)
+_BY_AGE = np.empty(0)
 
 
 @njit(cache=True)
-def age(rank: int, state: State) -> int:
-    """Return how many scores ago that of a rank became known; the newest has an age of one."""
-    count = state.place[COUNT]
-    return int((state.place[HEAD] - 1 - state.order[rank]) % count + 1)
+def _age(slot: int, state: State) -> int:
+    """Return how many scores ago that of a slot became known; the newest has an age of one."""
+    return int((state.place[HEAD] - 1 - slot) % state.place[COUNT] + 1)
 
 
 @njit(cache=True)
 def weighted_quantile(
-    tail_probability: float, decay: float, likeness: Values, total: float, state: State
+    tail_probability: float, decay: float, weights: Values, total: float, state: State
 ) -> float:
     """Return the score beyond which the weights have the tail's share, interpolated.
 
@@ -51,9 +50,9 @@ def weighted_quantile(
     tail_probability : float
         Share of the weights.
     decay : float
-        Factor of the weight per score, in (0, 1].
-    likeness : ndarray, shape (count,) or (0,)
-        Further factor by rank; none if empty.
+        Factor of the weight per score of age, in (0, 1].
+    weights : ndarray, shape (count,) or (0,)
+        Weights by slot, instead of the decay; none if empty.
     total : float
         Sum of the weights of the scores kept.
     state : State
@@ -62,11 +61,10 @@ def weighted_quantile(
     wanted = tail_probability * (total + 1.0)
     beyond, rank = 1.0, state.place[COUNT] - 1
     while rank > 0 and beyond < wanted:
-        weight = decay ** age(rank, state)
-        if len(likeness) > 0:
-            weight *= likeness[rank]
+        slot = state.order[rank]
+        weight = weights[slot] if len(weights) > 0 else decay ** _age(slot, state)
         if beyond + weight > wanted:
-            upper = state.queue[state.order[rank]]
+            upper = state.queue[slot]
             lower = state.queue[state.order[rank - 1]]
             between = upper - (wanted - beyond) / weight * (upper - lower)
             return float(max(min(between, upper), lower))
@@ -88,7 +86,7 @@ def time_weighted_quantile(
             total = decay * (1.0 - decay**count) / (1.0 - decay)
             square = decay**2
             size = total**2 * (1.0 - square) / (square * (1.0 - square**count))
-        own = weighted_quantile(tail_probability, decay, _ALIKE, total, state)
+        own = weighted_quantile(tail_probability, decay, _BY_AGE, total, state)
     return mixed(own, size, pooled_quantile(tail_probability, others, common), common)
 
 
@@ -132,7 +130,7 @@ class TimeWeightedConformal(CoverageRule):
     half_life: float = 500.0
     window: int = 1_000
     needed: int = 100
-    guard: Guard | None = Guard()
+    guard: Guard | None = DEFAULT_GUARD
     name: str = "time-weighted"
 
     def machine(self, tail_probability: float) -> Machine:
