@@ -12,6 +12,7 @@ from numba import njit
 from ...errors import InputError
 from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
+    COUNT,
     FIRST_FREE,
     Common,
     State,
@@ -30,11 +31,16 @@ _START = FIRST_FREE
 
 @njit(cache=True)
 def anchored(others: Values, common: Common, state: State) -> float:
-    """Return where the tracker started: the first sample quantile that there was."""
-    if np.isnan(state.memory[_START]):
-        start = sample_quantile(common.tail_probability, others, common, state)
+    """Return where the tracker starts: the quantile at the origin that first has enough scores.
+
+    Until then it is the pooled quantile, if there is one, as it is at each origin.
+    """
+    if np.isfinite(state.memory[_START]):
+        return float(state.memory[_START])
+    start = sample_quantile(common.tail_probability, others, common, state)
+    if state.place[COUNT] >= common.needed:
         state.memory[_START] = start
-    return float(state.memory[_START])
+    return start
 
 
 @njit(cache=True)

@@ -43,7 +43,7 @@ def weighted_quantile(
     """Return the score beyond which the weights have the tail's share, interpolated.
 
     The score to come has a weight of one and lies beyond all; with equal weights this is the
-    quantile at (count + 1)(1 - tail).
+    quantile at (count + 1)(1 - tail). Scores without weight do not count, not even as neighbours.
 
     Parameters
     ----------
@@ -59,18 +59,21 @@ def weighted_quantile(
         Scores.
     """
     wanted = tail_probability * (total + 1.0)
-    beyond, rank = 1.0, state.place[COUNT] - 1
-    while rank > 0 and beyond < wanted:
+    upper, held, beyond = np.nan, 0.0, 1.0
+    for rank in range(state.place[COUNT] - 1, -1, -1):
         slot = state.order[rank]
         weight = weights[slot] if len(weights) > 0 else decay ** _age(slot, state)
-        if beyond + weight > wanted:
-            upper = state.queue[slot]
-            lower = state.queue[state.order[rank - 1]]
-            between = upper - (wanted - beyond) / weight * (upper - lower)
+        if weight <= 0.0:
+            continue
+        lower = state.queue[slot]
+        if beyond >= wanted and np.isfinite(upper):
+            return float(upper)
+        if beyond + held > wanted:
+            between = upper - (wanted - beyond) / held * (upper - lower)
             return float(max(min(between, upper), lower))
-        beyond += weight
-        rank -= 1
-    return float(state.queue[state.order[rank]])
+        beyond += held
+        upper, held = lower, weight
+    return float(upper)
 
 
 @njit(cache=True)
