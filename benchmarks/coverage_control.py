@@ -239,7 +239,7 @@ def market_of(
 
 
 def coins(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Closes and range variances of eight perpetuals by the hour."""
+    """Read closes and range variances of eight perpetuals by the hour."""
     close, variance = {}, {}
     for path in sorted((folder / "perp_klines_1h").glob("*.parquet")):
         bars = pd.read_parquet(path).set_index("open_time").tz_localize(None)
@@ -249,7 +249,7 @@ def coins(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def indices() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Closes and range variances, with the night, of two indices by the day."""
+    """Read closes and range variances, with the night, of two indices by the day."""
     close, variance = {}, {}
     for name, load in {"SPX": sp500.load, "NDX": nasdaq.load}.items():
         bars = load()

@@ -43,7 +43,8 @@ def weighted_quantile(
     """Return the score beyond which the weights have the tail's share, interpolated.
 
     The score to come has a weight of one and lies beyond all; with equal weights this is the
-    quantile at (count + 1)(1 - tail). Scores without weight do not count, not even as neighbours.
+    quantile at (count + 1)(1 - tail). Scores without weight do not count, not even as neighbours;
+    among equal ones the older is the lower.
 
     Parameters
     ----------
@@ -66,12 +67,13 @@ def weighted_quantile(
         if weight <= 0.0:
             continue
         lower = state.queue[slot]
-        if beyond >= wanted and np.isfinite(upper):
-            return float(upper)
-        if beyond + held > wanted:
-            between = upper - (wanted - beyond) / held * (upper - lower)
-            return float(max(min(between, upper), lower))
-        beyond += held
+        if np.isfinite(upper):
+            if beyond + held > wanted:
+                between = upper - (wanted - beyond) / held * (upper - lower)
+                return float(max(min(between, upper), lower))
+            beyond += held
+        elif wanted <= beyond:
+            return float(lower)
         upper, held = lower, weight
     return float(upper)
 

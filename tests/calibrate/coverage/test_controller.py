@@ -28,7 +28,7 @@ by_rule = pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.name)
 
 
 def small(rule: CoverageRule) -> Any:
-    guard = Guard(excess=1.0, shortfall=2.0)
+    guard = Guard(excess=0.2, shortfall=0.5)
     rule = replace(rule, window=90, needed=30, guard=guard)  # type: ignore[type-var]
     return replace(rule, fewest=20.0) if isinstance(rule, RegimeWeightedConformal) else rule
 
@@ -161,7 +161,7 @@ def test_a_score_that_no_loss_explains_is_refused_and_changes_nothing(score: flo
     controller = SlidingConformal(needed=1).start(tail_probability=TAIL)
     controller.update(1.0)
     before = json.dumps(controller.state())
-    with pytest.raises(InputError, match="at most 1e.12 forecast volatilities, found 1 that"):
+    with pytest.raises(InputError, match=r"at most 1e\+12 forecast volatilities, found 1 that"):
         controller.update(score)
     assert json.dumps(controller.state()) == before
 

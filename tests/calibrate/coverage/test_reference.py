@@ -54,7 +54,7 @@ def quantile(kept: Array, tail: float) -> float:
 def weighted_quantile(kept: Array, weight: Array, tail: float) -> float:
     """Score beyond which the normalised weights, one of infinity among them, have the tail."""
     kept, weight = kept[weight > 0.0], weight[weight > 0.0]
-    order = np.argsort(-kept, kind="stable")
+    order = np.lexsort((-np.arange(len(kept)), -kept))  # of equal scores the newer is the larger
     share = np.append(1.0, weight[order]) / (weight.sum() + 1.0)
     beyond = np.cumsum(share)[:-1]  # mass strictly beyond each score, largest score first
     return float(np.interp(tail, beyond, kept[order]))
@@ -94,9 +94,7 @@ def slow_adaptive(rule: AdaptiveConformal, score: Array, lag: int, regime: Array
         nonlocal level
         level += rule.gain * TAIL / lag * (TAIL - err)
 
-    return follow(
-        score, lag, lambda t: quantile(score[known(score, t, lag)], clip(level)), hear
-    )
+    return follow(score, lag, lambda t: quantile(score[known(score, t, lag)], clip(level)), hear)
 
 
 def slow_tracking(rule: QuantileTracking, score: Array, lag: int, regime: Array) -> Array:
@@ -275,7 +273,7 @@ def test_a_sliding_quantile_is_the_rolling_one(lag: int) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equal_weights_and_equal_regimes_give_the_sliding_quantile(weighted: bool) -> None:
-    score, regime = stream(3)
+    score, _ = stream(3)
     shape = {"window": WINDOW, "needed": NEEDED, "guard": None}
     wanted = SlidingConformal(**shape).run(score, tail_probability=TAIL).quantile
     if weighted:
