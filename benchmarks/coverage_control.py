@@ -4,7 +4,8 @@ Eight perpetuals by the hour and by the day, one and five days ahead, from hourl
 that FOREMARGIN_DATA names, and the S&P 500 and the Nasdaq by the day from `arch`. The scale is a
 regression of log range variances on exponential averages of past ones, fitted before 2024 (coins)
 or 2006 (indices) like every constant of the rules; what is shown is after, unless `--before` is
-given. Two or three minutes on one core.
+given, and with tails pooled over instruments and sides, unless `--own` is. Two or three minutes on
+one core.
 """
 
 import os
@@ -25,6 +26,7 @@ from foremargin.calibrate.coverage import (
     AggregatedConformal,
     ConformalPid,
     CoverageRule,
+    Guard,
     QuantileTracking,
     RegimeWeightedConformal,
     SlidingConformal,
@@ -84,14 +86,14 @@ def rules(market: Market) -> Mapping[str, CoverageRule]:
     pid = ConformalPid(window=window, needed=NEEDED)
     time = TimeWeightedConformal(window=window, needed=NEEDED, half_life=500 * day)
     # By the hour the window of the kernel is shorter: its cost is that of the window.
-    near = min(window, 4_000)
+    near = min(window, 2_000)
     regime = RegimeWeightedConformal(window=near, needed=NEEDED, half_life=near / 2)
     chosen = (
         plain,
         replace(plain, guard=adaptive.guard, name="sliding + guard"),
         replace(adaptive, guard=None, name="aci, no guard"),
         adaptive,
-        replace(adaptive, gain=0.2, name="aci, gain .2"),
+        replace(adaptive, gain=0.1, guard=Guard(excess=7.5, shortfall=20.0), name="aci, gain .1"),
         QuantileTracking(needed=NEEDED, window=NEEDED),
         replace(pid, scorecaster=False, name="pi"),
         pid,
@@ -276,16 +278,15 @@ def markets(folder: Path | None) -> Iterator[Market]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print one table per market, own tails and pooled."""
+    """Print one table per market."""
     name = os.environ.get("FOREMARGIN_DATA")
-    before = "--before" in arguments
+    before, with_pool = "--before" in arguments, "--own" not in arguments
     if not name:
         print("FOREMARGIN_DATA names no folder of market data: indices alone")
     for market in markets(Path(name) if name else None):
-        for with_pool in (False, True):
-            print(f"\n{market.name}, {'own and pooled' if with_pool else 'own'} scores")
-            shown = table(market, before=before, with_pool=with_pool)
-            print(shown.to_string(float_format="{:.3f}".format))
+        print(f"\n{market.name}, {'own and pooled' if with_pool else 'own'} scores")
+        shown = table(market, before=before, with_pool=with_pool)
+        print(shown.to_string(float_format="{:.3f}".format), flush=True)
 
 
 if __name__ == "__main__":

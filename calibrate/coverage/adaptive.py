@@ -60,14 +60,14 @@ class AdaptiveConformal(CoverageRule):
     Attributes
     ----------
     gain : float
-        :math:`\gamma'`: share of the tail probability by which a breach lowers the level. The guard
-        of the defaults takes over where a gain of a tenth has brought the level to its bounds;
+        :math:`\gamma'`: share of the tail probability by which a breach lowers the level. The
+        default guard takes over where a gain of a twentieth has brought the level to its bounds;
         with another one give it `excess` 0.75 / gain and `shortfall` 2 / gain.
     window, needed, guard, name
         See :class:`.rule.CoverageRule`.
     """
 
-    gain: float = 0.1
+    gain: float = 0.05
     window: int = 1_000
     needed: int = 100
     guard: Guard | None = DEFAULT_GUARD

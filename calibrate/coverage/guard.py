@@ -68,8 +68,8 @@ class Guard:
         :math:`u`, in the unit of the scores; one is one forecast volatility. Positive.
     """
 
-    excess: float = 7.5
-    shortfall: float = 20.0
+    excess: float = 15.0
+    shortfall: float = 40.0
     growth: float = 0.25
     unit: float = 1.0
 

@@ -134,7 +134,7 @@ def test_without_the_guard_an_adaptive_level_within_bounds_loses_it(
 ) -> None:
     plain = AdaptiveConformal(window=WINDOW, needed=NEEDED, guard=None)
     held = replace(plain, guard=GUARD)
-    acts = [("heavy tails", 200), (act, 2_000)]
+    acts = [("flipping", 200), (act, 2_000)]
     score, run = play(plain, acts, tail=0.02, lag=1, half=5.0)
     lost = (score[-1_500:] > run.quantile[-1_500:]).mean()
     assert lost > 0.9 if breaches else lost == 0.0
