@@ -71,10 +71,11 @@ class Market:
 
     def judged(self, *, before: bool) -> NDArray[np.bool_]:
         """Rows after the split, or those before it that are warm, shape (n, instruments)."""
-        late = np.asarray(self.time >= self.split)
+        late = np.asarray(self.time >= pd.Timestamp(self.split))
         started = np.isfinite(self.sigma).argmax(axis=0) + WARM_UP_DAYS * self.session
         warm = np.arange(len(late))[:, None] >= started
-        return ~late[:, None] & warm if before else late[:, None] & warm
+        side: NDArray[np.bool_] = ~late if before else late
+        return np.asarray(side[:, None] & warm)
 
 
 def rules(market: Market) -> Mapping[str, CoverageRule]:
@@ -200,15 +201,17 @@ def table(market: Market, *, before: bool, with_pool: bool) -> pd.DataFrame:
 def scale(variance: pd.DataFrame, *, half_lives: tuple[int, ...], split: str, lag: int) -> Array:
     """Volatility over `lag` periods: log variances regressed on past ones before the split."""
     tiny = variance[variance > 0.0].quantile(0.001)
-    past = [np.log(variance.ewm(halflife=h).mean().clip(lower=tiny, axis=1)) for h in half_lives]
-    ahead = np.log(variance.rolling(lag).sum().shift(-lag).clip(lower=tiny, axis=1))
+    averages = [variance.ewm(halflife=h).mean().clip(lower=tiny, axis=1) for h in half_lives]
+    past = [np.log(average.to_numpy()) for average in averages]
+    total = variance.rolling(lag).sum().shift(-lag).clip(lower=tiny, axis=1)
+    ahead = np.log(total.to_numpy())
     out = np.full(variance.shape, np.nan)
-    early = np.asarray(variance.index < split)
+    early = np.asarray(variance.index < pd.Timestamp(split))
     early &= np.arange(len(early)) < early.sum() - lag
     known = variance.notna().to_numpy()
     for i in range(variance.shape[1]):
-        x = np.column_stack([np.ones(len(early))] + [p.to_numpy()[:, i] for p in past])
-        y = ahead.to_numpy()[:, i]
+        x = np.column_stack([np.ones(len(early))] + [p[:, i] for p in past])
+        y = ahead[:, i]
         use = early & np.isfinite(x).all(axis=1) & np.isfinite(y)
         coefficient = np.linalg.lstsq(x[use], y[use], rcond=None)[0]
         # The first week of averages is no average yet.
@@ -221,7 +224,8 @@ def market_of(
     close: pd.DataFrame, variance: pd.DataFrame, *, name: str, kind: str, lag: int, session: int
 ) -> Market:
     """Build losses and scale from closes and variances."""
-    ahead = np.log(close).diff(lag).shift(-lag).to_numpy()
+    log_close = pd.DataFrame(np.log(close.to_numpy()), index=close.index)
+    ahead = log_close.diff(lag).shift(-lag).to_numpy()
     sigma = scale(
         variance,
         half_lives=HALF_LIVES["1h" if session > 1 else "1D"],

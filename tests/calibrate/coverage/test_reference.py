@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from math import exp, inf, isfinite, log, nan, sqrt, tan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -228,7 +229,7 @@ def small(rule: CoverageRule) -> CoverageRule:
 def test_a_rule_is_what_its_paper_says(rule: CoverageRule, lag: int) -> None:
     score, regime = stream()
     rule = small(rule)
-    given = {"regime": regime} if rule.n_regimes else {}
+    given: dict[str, Any] = {"regime": regime} if rule.n_regimes else {}
     got = rule.run(score, tail_probability=TAIL, lag=lag, **given)
     wanted = SLOW[rule.name](rule, score, lag, regime)
     assert np.isfinite(wanted).sum() > 500
@@ -274,14 +275,14 @@ def test_a_sliding_quantile_is_the_rolling_one(lag: int) -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equal_weights_and_equal_regimes_give_the_sliding_quantile(weighted: bool) -> None:
     score, _ = stream(3)
-    shape = {"window": WINDOW, "needed": NEEDED, "guard": None}
+    shape: dict[str, Any] = {"window": WINDOW, "needed": NEEDED, "guard": None}
     wanted = SlidingConformal(**shape).run(score, tail_probability=TAIL).quantile
     if weighted:
         alike = RegimeWeightedConformal(half_life=inf, fewest=1.0, **shape)
         got = alike.run(score, tail_probability=TAIL, regime=np.ones((N, 1))).quantile
     else:
-        got = TimeWeightedConformal(half_life=inf, **shape).run(score, tail_probability=TAIL)
-        got = got.quantile
+        rule = TimeWeightedConformal(half_life=inf, **shape)
+        got = rule.run(score, tail_probability=TAIL).quantile
     # Adding up a hundred weights instead of multiplying.
     np.testing.assert_allclose(got, wanted, rtol=1e-11)
 
@@ -300,7 +301,7 @@ def test_a_short_half_life_stands_at_its_largest_score() -> None:
 def test_the_pooled_quantile_counts_as_its_weight_says(rule: CoverageRule) -> None:
     score, regime = stream(6)
     rule = small(rule)
-    given = {"regime": regime} if rule.n_regimes else {}
+    given: dict[str, Any] = {"regime": regime} if rule.n_regimes else {}
     table = np.tile(np.linspace(9.0, 4.0, 9), (N, 1))
 
     def run(weight: float) -> Array:

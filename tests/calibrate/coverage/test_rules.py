@@ -97,7 +97,7 @@ def test_a_regime_or_a_pooled_quantile_moves_nothing_before_its_origin(rule: Cov
     regime = rng.normal(size=(300, 1))
 
     def run(table: Array, regime: Array) -> Array:
-        extra = {"regime": regime} if rule.n_regimes else {}
+        extra: dict[str, Any] = {"regime": regime} if rule.n_regimes else {}
         pooled = PooledTail(quantile=table, weight=50.0)
         return rule.run(score, tail_probability=TAIL, pooled=pooled, **extra).quantile
 
@@ -138,8 +138,8 @@ def test_scores_in_another_unit_give_the_same_in_that_unit(rule: CoverageRule) -
 def test_scores_that_are_not_known_are_skipped(rule: CoverageRule) -> None:
     rule = small(rule)
     score = np.random.default_rng(10).standard_t(3, size=500)
-    extra = {"regime": np.ones((500, 1))} if rule.n_regimes else {}
-    shorter = {"regime": np.ones((440, 1))} if rule.n_regimes else {}
+    extra: dict[str, Any] = {"regime": np.ones((500, 1))} if rule.n_regimes else {}
+    shorter: dict[str, Any] = {"regime": np.ones((440, 1))} if rule.n_regimes else {}
     holes = np.zeros(500, dtype=bool)
     holes[200:260] = True
     with_holes = rule.run(np.where(holes, np.nan, score), tail_probability=TAIL, **extra)
