@@ -85,65 +85,85 @@ def offline_path(
     check_start(start, limits)
     if not 0.0 < penalty < np.inf:
         raise InputError(f"penalty must be positive and finite, was {penalty}")
-    n = len(values)
     unit = float(np.median(values))  # the solver's tolerances are absolute
-    floor = np.maximum(limits.floor, checked_beside("required", required, n, positive=False))
-    bounds = np.concatenate(
-        [
-            np.column_stack([floor, np.full(n, limits.cap)]) / unit,
-            np.column_stack([np.zeros(n), np.full(n, np.inf)]),
-        ]
-    )
+    goal = values / unit
+    floor = checked_beside("required", required, len(values), positive=False) / unit
+    lowest = np.maximum(limits.floor / unit, floor)
+    highest = np.full(len(values), limits.cap / unit)
     if start is not None:
-        bounds[:n] = _after_start(bounds[:n], limits, start / unit)
-    if np.any(bounds[:, 0] > bounds[:, 1]):
+        _after_start(lowest, highest, limits, start / unit)
+    if np.any(lowest > highest):
         raise InputError("no path obeys everything: a required level cannot be reached from start")
-    moves = _moves(n, limits)
-    short = sparse.hstack([-sparse.eye_array(n), -sparse.eye_array(n)])
-    answer = optimize.linprog(
-        np.concatenate([np.ones(n), np.full(n, penalty)]) / n,
-        A_ub=sparse.vstack([moves, short]).tocsr(),
-        b_ub=np.concatenate([np.zeros(moves.shape[0]), -values / unit]),
-        bounds=bounds,
-        method="highs",
-    )
-    if answer.status == 2:
-        raise InputError("no path obeys everything: a required level is out of reach")
-    if not answer.success:
-        raise ConvergenceError(f"the offline optimum was not found: {answer.message}")
-    margin = np.asarray(answer.x[:n], dtype=np.float64) * unit
+    margin = _solve(goal, _moves(len(values), limits), (lowest, highest), penalty) * unit
     shortfall = np.maximum(values - margin, 0.0)
     return OfflinePath(
         margin=margin, shortfall=shortfall, cost=float(np.mean(margin + penalty * shortfall))
     )
 
 
-def _moves(n: int, limits: MarginLimits) -> sparse.csr_array:
-    """Rows ``coefficients @ (margin, shortfall) <= 0`` of the speed limits."""
-    blocks = [sparse.csr_array((0, 2 * n))]
+def _solve(
+    goal: NDArray[np.float64],
+    moves: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    span: tuple[NDArray[np.float64], NDArray[np.float64]],
+    penalty: float,
+) -> NDArray[np.float64]:
+    """Solve for margins, shape (n,); the variables are they and then the shortfalls."""
+    n = len(goal)
+    later, earlier, factor = moves
+    first = np.arange(len(later))
+    short = len(later) + np.arange(n)
+    rows = np.concatenate([first, first, short, short])
+    columns = np.concatenate([later, earlier, np.arange(2 * n)])
+    values = np.concatenate([np.ones(len(later)), -factor, -np.ones(2 * n)])
+    matrix = sparse.csr_array((values, (rows, columns)), shape=(len(later) + n, 2 * n))
+    lowest = np.concatenate([span[0], np.zeros(n)])
+    highest = np.concatenate([span[1], np.full(n, np.inf)])
+    # The published types of linprog do not know the sparse matrices that it takes.
+    answer = optimize.linprog(  # type: ignore[call-overload]
+        np.concatenate([np.ones(n), np.full(n, penalty)]) / n,
+        A_ub=matrix,
+        b_ub=np.concatenate([np.zeros(len(later)), -goal]),
+        bounds=list(zip(lowest.tolist(), highest.tolist(), strict=True)),
+        method="highs",
+    )
+    if answer.status == 2:
+        raise InputError("no path obeys everything: a required level is out of reach")
+    if not answer.success:
+        raise ConvergenceError(f"the offline optimum was not found: {answer.message}")
+    return np.asarray(answer.x[:n], dtype=np.float64)
+
+
+def _moves(
+    n: int, limits: MarginLimits
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Speed limits as ``x[first] <= factor * x[second]``.
+
+    A fall limit is a rise limit with time turned round.
+    """
+    first, second, factor = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
     for each in limits.speed:
         for j in range(1, min(each.periods, n - 1) + 1):
-            later = sparse.eye_array(n - j, n, k=j)
-            earlier = sparse.eye_array(n - j, n)
-            nothing = sparse.csr_array((n - j, n))
+            before, after = np.arange(n - j), np.arange(j, n)
             if each.rise < np.inf:
-                blocks.append(sparse.hstack([later - (1.0 + each.rise) * earlier, nothing]))
+                first.append(after)
+                second.append(before)
+                factor.append(np.full(n - j, 1.0 + each.rise))
             if each.fall < 1.0:
-                blocks.append(sparse.hstack([(1.0 - each.fall) * earlier - later, nothing]))
-    return sparse.csr_array(sparse.vstack(blocks))
+                first.append(before)
+                second.append(after)
+                factor.append(np.full(n - j, 1.0 / (1.0 - each.fall)))
+    return np.concatenate(first), np.concatenate(second), np.concatenate(factor)
 
 
 def _after_start(
-    bounds: NDArray[np.float64], limits: MarginLimits, start: float
-) -> NDArray[np.float64]:
-    """Tighten the first bounds by what a level long in force allows."""
-    out, n = bounds.copy(), len(bounds)
+    lowest: NDArray[np.float64], highest: NDArray[np.float64], limits: MarginLimits, start: float
+) -> None:
+    """Tighten the first bounds, in place, by what a level long in force allows."""
     for each in limits.speed:
-        first = slice(0, min(each.periods, n))
-        out[first, 0] = np.maximum(out[first, 0], (1.0 - each.fall) * start)
-        out[first, 1] = np.minimum(out[first, 1], (1.0 + each.rise) * start)
-    wait = slice(0, min(limits.notice.periods, n))
-    out[wait, 1] = np.minimum(out[wait, 1], start)
+        first = slice(0, each.periods)
+        lowest[first] = np.maximum(lowest[first], (1.0 - each.fall) * start)
+        highest[first] = np.minimum(highest[first], (1.0 + each.rise) * start)
+    wait = slice(0, limits.notice.periods)
+    highest[wait] = np.minimum(highest[wait], start)
     if limits.notice.falls:
-        out[wait, 0] = np.maximum(out[wait, 0], start)
-    return out
+        lowest[wait] = np.maximum(lowest[wait], start)

@@ -101,7 +101,7 @@ class MarginStepper:
             float(checked_beside("stressed", beside, 1, positive=True)[0]),
             float(checked_beside("required", [required], 1, positive=False)[0]),
         )
-        ahead = checked_expected([expected], 1)[0]
+        ahead = checked_expected(np.asarray(expected, dtype=np.float64)[None, :], 1)[0]
         if len(self._growth) <= len(ahead):
             self._growth = growth_factors(self._terms, len(ahead))
         row = np.empty(len(COLUMNS))
@@ -150,13 +150,14 @@ class MarginStepper:
 
 
 def _known(levels: NDArray[np.float64]) -> list[float]:
-    return levels.tolist() if np.isfinite(levels).all() else []
+    return [float(level) for level in levels] if np.isfinite(levels).all() else []
 
 
 def _in_order(seen: Seen) -> list[float]:
     count, head = int(seen.cursor[0]), int(seen.cursor[1])
     kept = seen.queue[:count]
-    return np.roll(kept, -head).tolist() if count == len(seen.queue) else kept.tolist()
+    ordered = np.roll(kept, -head) if count == len(seen.queue) else kept
+    return [float(value) for value in ordered]
 
 
 def _restore_levels(name: str, levels: NDArray[np.float64], stored: Sequence[float]) -> None:
