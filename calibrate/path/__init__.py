@@ -1,5 +1,6 @@
 """How a margin may move: limits, the online rule that obeys them, and the offline optimum."""
 
+from .excess import LimitExcess, limit_excess
 from .limits import (
     Bound,
     Buffer,
@@ -21,6 +22,7 @@ __all__ = [
     "Buffer",
     "Headroom",
     "Lift",
+    "LimitExcess",
     "Maintenance",
     "MarginLimits",
     "MarginPath",
@@ -30,6 +32,7 @@ __all__ = [
     "OfflinePath",
     "Precedence",
     "SpeedLimit",
+    "limit_excess",
     "limits_tool",
     "margin_path",
     "needed_headroom",

@@ -163,7 +163,7 @@ def _rise(terms: Terms, announced: NDArray[np.float64], asked: float) -> tuple[f
     highest = highest_rise(terms, announced)
     if level > asked and highest > asked:
         bits |= _THRESHOLD
-    if highest < asked:
+    if highest < level:
         for w in range(len(terms.span)):
             if terms.rise[w] * np.min(announced[-terms.span[w] :]) <= highest:
                 bits |= _RISE_PERIOD if terms.span[w] == 1 else _RISE_WINDOW

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from ..empirical import keep_score, read_tail
 from .kernel import Terms, highest_rise, in_force, shift_in
-from .limits import Bound, Buffer, Headroom, MarginLimits
+from .limits import Bound, Buffer, MarginLimits
 
 _STRESS, _BUFFER, _HEADROOM = int(Bound.STRESS), int(Bound.BUFFER), int(Bound.HEADROOM)
 
 
 class LiftTerms(NamedTuple):
-    """The lifts as numbers that compiled code reads; a size or budget of 0 is no such lift."""
+    """The lifts as numbers that compiled code reads; a buffer of size 0 is none."""
 
     stress_weight: float
     buffer_size: float
@@ -22,8 +22,7 @@ class LiftTerms(NamedTuple):
     refill: float
     buffer_needed: int
     budget: float
-    headroom_needed: int
-    until_known: float
+    rate: float
 
 
 class Seen(NamedTuple):
@@ -39,30 +38,22 @@ def lift_terms_of(limits: MarginLimits) -> LiftTerms:
     buffer = limits.lift.buffer
     headroom = limits.lift.headroom
     some_buffer = buffer if buffer is not None else Buffer()
-    some_headroom = headroom if headroom is not None else Headroom()
     return LiftTerms(
         stress_weight=float(limits.lift.stress_weight),
         buffer_size=float(some_buffer.size) if buffer is not None else 0.0,
         release_tail=1.0 - some_buffer.release_quantile,
         refill=float(some_buffer.refill),
         buffer_needed=some_buffer.needed,
-        budget=float(some_headroom.budget) if headroom is not None else 0.0,
-        headroom_needed=some_headroom.needed,
-        until_known=float(some_headroom.until_known),
+        budget=float(headroom.budget) if headroom is not None else 0.0,
+        rate=float(headroom.rate) if headroom is not None else 0.0,
     )
-
-
-@njit(cache=True)
-def _keep(seen: Seen, value: float) -> int:
-    count, head = keep_score(seen.ordered, seen.queue, seen.cursor[0], seen.cursor[1], value)
-    seen.cursor[0], seen.cursor[1] = count, head
-    return count
 
 
 @njit(cache=True)
 def _buffer_share(lift: LiftTerms, seen: Seen, share: float, base: float) -> float:
     """Share of the buffer that is held; `share` is what was held one period before."""
-    count = _keep(seen, base)
+    count, head = keep_score(seen.ordered, seen.queue, seen.cursor[0], seen.cursor[1], base)
+    seen.cursor[0], seen.cursor[1] = count, head
     if count < lift.buffer_needed:
         return lift.buffer_size
     release, _ = read_tail(seen.ordered, count, lift.release_tail)
@@ -82,26 +73,23 @@ def shadow_step(terms: Terms, shadow: NDArray[np.float64], target: float) -> flo
 
 @njit(cache=True)
 def lift_step(
-    lift: LiftTerms,
-    base: float,
-    need: float,
-    share: NDArray[np.float64],
-    targets: Seen,
-    needs: Seen,
+    lift: LiftTerms, base: float, held: NDArray[np.float64], seen: Seen
 ) -> tuple[float, int]:
-    """Return the share by which to lift, and what lifted; `share` and what was seen move on."""
-    buffer, headroom = 0.0, 0.0
+    """Return the share by which to lift, and what lifted.
+
+    `held` has the shares of buffer and headroom; the buffer in it and `seen` move on in place.
+    """
     if lift.buffer_size > 0.0:
-        buffer = _buffer_share(lift, targets, share[0], base)
-        share[0] = buffer
-    if lift.budget > 0.0:
-        count = _keep(needs, need)
-        headroom = lift.until_known
-        if count >= lift.headroom_needed:
-            headroom, _ = read_tail(needs.ordered, count, lift.budget)
-    if headroom > buffer:
-        return headroom, _HEADROOM
-    return buffer, _BUFFER if buffer > 0.0 else 0
+        held[0] = _buffer_share(lift, seen, held[0], base)
+    if held[1] > held[0]:
+        return held[1], _HEADROOM
+    return held[0], _BUFFER if held[0] > 0.0 else 0
+
+
+@njit(cache=True)
+def owed_step(lift: LiftTerms, held: NDArray[np.float64], below: bool) -> None:
+    """Move the headroom in `held` by what the period was: below target or not."""
+    held[1] = max(held[1] + lift.rate * ((1.0 if below else 0.0) - lift.budget), 0.0)
 
 
 @njit(cache=True)

@@ -37,11 +37,11 @@ class Bound(IntFlag):
     CAP = 64
     """More was asked than the cap."""
     RISE_PERIOD = 128
-    """A rise limit over one period kept the announced level below what was asked."""
+    """A rise limit over one period cut the rise of the announced level."""
     RISE_WINDOW = 256
     """A rise limit over several periods did."""
     FALL_PERIOD = 512
-    """A fall limit over one period kept the announced level above what was asked."""
+    """A fall limit over one period cut its fall."""
     FALL_WINDOW = 1024
     """A fall limit over several periods did."""
     THRESHOLD = 2048
@@ -143,42 +143,45 @@ class Buffer:
             raise InputError(f"release_quantile must be in (0, 1), was {self.release_quantile}")
         if not self.refill > 0.0:
             raise InputError(f"refill must be positive, was {self.refill}")
-        _check_window(self.window, self.needed)
+        if not 1 <= self.needed <= self.window:
+            raise InputError(
+                f"must have 1 <= needed <= window, were {self.needed} and {self.window}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """A lift sized on the past so that the own rise limits seldom leave margin below target.
+    r"""A lift against the own rise limits that answers to how often they showed.
 
-    The lift is the quantile at one minus `budget` of the past :func:`.needed_headroom`, read so
-    that it errs upwards in a finite sample.
+    :math:`h_{t+1} = \max(0,\ h_t + \gamma\,(1\{M_t < T_t\} - \varepsilon))`: every period below
+    target is a debt that the aim works off. Whatever the targets, the share of periods below
+    target after n of them is at most :math:`\varepsilon + (h_n - h_0)/(\gamma n)`, and
+    :math:`h_n` is bounded if the targets are. A target above the cap is no debt.
 
     Attributes
     ----------
     budget : float
-        Share of periods, in (0, 1), in which the rise limits may leave margin below target.
-    window : int
-        Past periods kept.
-    needed : int
-        Fewest past periods; the lift is `until_known` before.
-    until_known : float
-        Share of the target.
+        :math:`\varepsilon` in (0, 1), share of periods that may be below target.
+    size : float
+        :math:`h_0`, share of the target, not negative; :func:`.needed_headroom` says what would
+        have sufficed in the past.
+    rate : float
+        :math:`\gamma \ge 0`, lift per period below target; 0 keeps the size.
     """
 
     budget: float = 0.01
-    window: int = 1_000
-    needed: int = 250
-    until_known: float = 0.25
+    size: float = 0.25
+    rate: float = 0.005
 
     def __post_init__(self) -> None:
         if not 0.0 < self.budget < 1.0:
             raise InputError(f"budget must be in (0, 1), was {self.budget}; write 0.01 for 1 %")
-        if not 0.0 <= self.until_known <= _LARGEST_LIFT:
-            raise InputError(
-                f"until_known must be in [0, {_LARGEST_LIFT:g}], was {self.until_known}; write "
-                "0.25 for 25 %"
-            )
-        _check_window(self.window, self.needed)
+        for name, value in (("size", self.size), ("rate", self.rate)):
+            if not 0.0 <= value <= _LARGEST_LIFT:
+                raise InputError(
+                    f"headroom {name} must be in [0, {_LARGEST_LIFT:g}], was {value}; write 0.25 "
+                    "for 25 %"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,8 +287,3 @@ class MarginLimits:
     def memory(self) -> int:
         """Announced levels the rule remembers."""
         return max([each.periods for each in self.speed] + [self.notice.periods + 1])
-
-
-def _check_window(window: int, needed: int) -> None:
-    if not 1 <= needed <= window:
-        raise InputError(f"must have 1 <= needed <= window, were {needed} and {window}")

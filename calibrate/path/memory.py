@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .kernel import Terms, margin_step, reachable_level
-from .lift import LiftTerms, Seen, lift_step, shadow_step, stressed_target
+from .lift import LiftTerms, Seen, lift_step, owed_step, shadow_step, stressed_target
 from .limits import MarginLimits
 
 COLUMNS = ("aim", "lift", "asked", "announced", "initial_margin", "maintenance_margin")
@@ -23,39 +23,37 @@ class Memory(NamedTuple):
         Announced levels, oldest first; infinite before the first period.
     delivered : ndarray, shape (wait + 1,)
         Initial margins in force, oldest first.
-    shadow : ndarray, shape (memory,)
-        Levels announced by the shadow of :func:`.shadow_step`.
-    share : ndarray, shape (1,)
-        Buffer held.
-    targets, needs : Seen
-        Past targets, for the release of the buffer, and past needs of headroom.
+    held : ndarray, shape (2,)
+        Buffer and headroom held, shares of the target.
+    seen : Seen
+        Past targets, for the release of the buffer.
     """
 
     announced: NDArray[np.float64]
     delivered: NDArray[np.float64]
-    shadow: NDArray[np.float64]
-    share: NDArray[np.float64]
-    targets: Seen
-    needs: Seen
-
-
-def _nothing_seen(window: int) -> Seen:
-    return Seen(
-        ordered=np.empty(window + 1), queue=np.empty(window), cursor=np.zeros(2, dtype=np.int64)
-    )
+    held: NDArray[np.float64]
+    seen: Seen
 
 
 def new_memory(limits: MarginLimits, start: float | None) -> Memory:
     """Return the memory before the first period; `start` is the margin in force until then."""
     level = np.inf if start is None else start
     buffer, headroom = limits.lift.buffer, limits.lift.headroom
+    window = buffer.window if buffer is not None else 1
     return Memory(
         announced=np.full(limits.memory, level),
         delivered=np.full(limits.maintenance.wait + 1, level),
-        shadow=np.full(limits.memory, np.inf),
-        share=np.array([np.inf]),
-        targets=_nothing_seen(buffer.window if buffer is not None else 1),
-        needs=_nothing_seen(headroom.window if headroom is not None else 1),
+        held=np.array(
+            [
+                buffer.size if buffer is not None else 0.0,
+                headroom.size if headroom is not None else 0.0,
+            ]
+        ),
+        seen=Seen(
+            ordered=np.empty(window + 1),
+            queue=np.empty(window),
+            cursor=np.zeros(2, dtype=np.int64),
+        ),
     )
 
 
@@ -92,11 +90,8 @@ def one_period(
         Values of :class:`.Bound`.
     """
     target, stressed, required = given
-    if memory.shadow[-1] == np.inf:
-        memory.shadow[:] = target
-    need = shadow_step(terms, memory.shadow, target)
     base, bits = stressed_target(lift, target, stressed)
-    share, lifted = lift_step(lift, base, need, memory.share, memory.targets, memory.needs)
+    share, lifted = lift_step(lift, base, memory.held, memory.seen)
     aim = (1.0 + share) * base
     reachable = reachable_level(terms, growth, memory.announced, expected)
     if memory.announced[-1] == np.inf:
@@ -105,8 +100,10 @@ def one_period(
         memory.announced[:] = first
         memory.delivered[:] = first
     asked, moved = margin_step(terms, memory.announced, memory.delivered, aim, required, reachable)
+    margin = memory.delivered[-1]
+    owed_step(lift, memory.held, margin < min(target, terms.cap))
     row[0], row[1], row[2], row[3] = aim, share, asked, memory.announced[-1]
-    row[4] = memory.delivered[-1]
+    row[4] = margin
     row[5] = terms.ratio * np.min(memory.delivered)
     return bits | lifted | moved
 

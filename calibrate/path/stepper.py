@@ -1,6 +1,5 @@
 """The online rule one period at a time, with a state that any service can store."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from .limits import Bound, MarginLimits
 from .memory import COLUMNS, Memory, new_memory, one_period
 
 _VERSION = 1
-_NAMES = ("version", "announced", "delivered", "shadow", "share", "targets", "needs")
+_NAMES = ("version", "announced", "delivered", "held", "seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,18 +111,15 @@ class MarginStepper:
     def state(self) -> dict[str, Any]:
         """Return all that is remembered as plain numbers and lists, fit for JSON.
 
-        Lists of levels are empty before there is any; the share of the buffer is None then.
+        Lists of levels are empty before the first period.
         """
         memory = self._memory
-        share = float(memory.share[0])
         return {
             "version": _VERSION,
             "announced": _known(memory.announced),
             "delivered": _known(memory.delivered),
-            "shadow": _known(memory.shadow),
-            "share": share if math.isfinite(share) else None,
-            "targets": _in_order(memory.targets),
-            "needs": _in_order(memory.needs),
+            "held": [float(share) for share in memory.held],
+            "seen": _in_order(memory.seen),
         }
 
     @classmethod
@@ -137,14 +133,10 @@ class MarginStepper:
             )
         stepper = cls(limits)
         memory = stepper._memory
-        for name in ("announced", "delivered", "shadow"):
-            _restore_levels(name, getattr(memory, name), state[name])
-        share = state["share"]
-        if share is not None:
-            _check_finite("share", np.array([share], dtype=np.float64))
-            memory.share[0] = share
-        _restore_seen("targets", memory.targets, state["targets"])
-        _restore_seen("needs", memory.needs, state["needs"])
+        _restore("announced", memory.announced, state["announced"])
+        _restore("delivered", memory.delivered, state["delivered"])
+        _restore("held", memory.held, state["held"])
+        _restore_seen(memory.seen, state["seen"])
         _check_within(memory, limits)
         return stepper
 
@@ -160,40 +152,49 @@ def _in_order(seen: Seen) -> list[float]:
     return [float(value) for value in ordered]
 
 
-def _restore_levels(name: str, levels: NDArray[np.float64], stored: Sequence[float]) -> None:
-    if len(stored) not in (0, len(levels)):
+def _restore(name: str, array: NDArray[np.float64], stored: Sequence[float]) -> None:
+    levels = name != "held"
+    if len(stored) != len(array) and not (levels and not len(stored)):
         raise InputError(
-            f"{name} of the state must have {len(levels)} levels under these limits, had "
+            f"{name} of the state must have {len(array)} numbers under these limits, had "
             f"{len(stored)}; a state goes with the limits it was made under"
         )
     if len(stored):
-        _check_finite(name, np.asarray(stored, dtype=np.float64))
-        if min(stored) <= 0.0:
-            raise InputError(f"{name} of the state must be positive, found {min(stored)}")
-        levels[:] = stored
+        array[:] = _checked_numbers(name, stored, above_zero=levels)
 
 
-def _restore_seen(name: str, seen: Seen, stored: Sequence[float]) -> None:
+def _restore_seen(seen: Seen, stored: Sequence[float]) -> None:
     count, window = len(stored), len(seen.queue)
     if count > window:
         raise InputError(
-            f"{name} of the state must have at most {window} values under these limits, had "
+            f"seen of the state must have at most {window} numbers under these limits, had "
             f"{count}; a state goes with the limits it was made under"
         )
-    values = np.asarray(stored, dtype=np.float64)
-    _check_finite(name, values)
+    values = _checked_numbers("seen", stored, above_zero=True)
     seen.queue[:count] = values
     seen.ordered[:count] = np.sort(values)
     seen.cursor[0], seen.cursor[1] = count, count % window
 
 
-def _check_finite(name: str, values: NDArray[np.float64]) -> None:
-    if not np.isfinite(values).all():
-        raise InputError(f"{name} of the state must be finite numbers, found {values.tolist()}")
+def _checked_numbers(
+    name: str, stored: Sequence[float], *, above_zero: bool
+) -> NDArray[np.float64]:
+    values = np.asarray(stored, dtype=np.float64)
+    if not (np.isfinite(values) & (values > 0.0 if above_zero else values >= 0.0)).all():
+        raise InputError(
+            f"{name} of the state must be finite and {'positive' if above_zero else 'not negative'}"
+            f", found {values.min()} to {values.max()}; take it from state()"
+        )
+    return values
 
 
 def _check_within(memory: Memory, limits: MarginLimits) -> None:
     levels = memory.announced
+    if np.isfinite(levels).all() != np.isfinite(memory.delivered).all():
+        raise InputError(
+            "announced and delivered of the state must both be empty or neither; take it from "
+            "state()"
+        )
     if np.isfinite(levels).all() and not limits.floor <= levels.min() <= levels.max() <= limits.cap:
         raise InputError(
             f"levels of the state must be within floor {limits.floor} and cap {limits.cap}, were "
