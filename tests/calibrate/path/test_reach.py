@@ -90,13 +90,13 @@ def test_forecasts_that_are_too_high_and_only_revised_downwards_leave_none_eithe
 
 
 def test_a_target_that_is_out_of_reach_asks_for_no_more_than_helps() -> None:
-    # After a rise of 25 % the window is spent; whatever is done now, 1.25 * 1.25 is the most in
-    # five periods, and a level of 1.25 is enough for it.
+    # The window that begins before us leaves 1.25 for the next four periods whatever is done now,
+    # so 1.25 * 1.25 is the most in five, and a level of 1.25 is enough for it; 100 / 1.25 is not.
     limits = MarginLimits(speed=(SpeedLimit(rise=0.25, periods=5),))
     target = np.array([1.0, 1.25, 1.25])
     expected = np.array([[1.25] * 5, [1.25] * 4 + [100.0], [1.25] * 3 + [100.0, 100.0]])
     path = margin_path(target, limits=limits, expected=expected)
-    np.testing.assert_allclose(path.asked, [1.0, 80.0, 1.25])
+    np.testing.assert_allclose(path.asked, [1.0, 1.25, 1.25])
 
 
 @pytest.mark.slow
@@ -132,10 +132,11 @@ def test_no_rule_is_cheaper_than_the_offline_optimum(problems) -> None:
 def test_the_optimum_weighs_a_shortfall_against_a_rise_before_it() -> None:
     target = np.array([1.0, 1.0, 2.0, 1.0])
     limits = MarginLimits(speed=(SpeedLimit(rise=0.25),))
-    # A rise of 1 at the peak costs 1 + 1/1.25 + 1/1.25**2 of margin before and at it.
-    cheap, dear = (offline_path(target, limits=limits, penalty=p) for p in (2.0, 3.0))
+    # One more at the peak costs 1 + 1/1.25 of margin up to 1.25**2, and 1/1.25**2 more above.
+    cheap, fair, dear = (offline_path(target, limits=limits, penalty=p) for p in (1.7, 2.0, 2.5))
     np.testing.assert_allclose(cheap.margin, [1.0, 1.0, 1.25, 1.0], atol=1e-9)
     np.testing.assert_allclose(cheap.shortfall, [0.0, 0.0, 0.75, 0.0], atol=1e-9)
+    np.testing.assert_allclose(fair.margin, [1.0, 1.25, 1.5625, 1.0], atol=1e-9)
     np.testing.assert_allclose(dear.margin, [1.28, 1.6, 2.0, 1.0], atol=1e-9)
 
 
@@ -152,7 +153,7 @@ def test_the_optimum_obeys_a_start_a_notice_and_a_required_level() -> None:
         offline_path(target, limits=limits, start=1.0, required=[1.5, 0, 0, 0, 0])
     with pytest.raises(InputError, match="a required level is out of reach"):
         offline_path(target, limits=limits, start=1.0, required=[0, 0, 0, 2.9, 0])
-    with pytest.raises(InputError, match="penalty must be positive and finite, was 0.0"):
+    with pytest.raises(InputError, match=r"penalty must be positive and finite, was 0\.0"):
         offline_path(target, limits=limits, penalty=0.0)
 
 

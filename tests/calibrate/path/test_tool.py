@@ -14,7 +14,7 @@ LIMITS = MarginLimits(speed=(SpeedLimit(rise=0.02), SpeedLimit(rise=0.1, fall=0.
 def test_the_tool_holds_every_side_to_the_limits_and_keeps_gaps(
     make_panel: Callable[..., Panel], make_market: Callable[..., MarginMarket]
 ) -> None:
-    market = make_market(make_panel(n_periods=900))
+    market = make_market(make_panel(n_periods=500))
     policy = WithTool(policy=Filtered(model="ewma-0.94"), tool=limits_tool(LIMITS))
     assert policy.name == "ewma-0.94-fhs+limits"
     plain, held = policy.policy.margin(market), policy.margin(market)
