@@ -40,18 +40,15 @@ def test_a_constant_headroom_fails_in_exactly_the_periods_that_needed_more(
 
 
 def test_other_limits_only_lift_so_that_it_never_fails_more_often(rough_path) -> None:
-    other = {
-        "floor": 0.04,
-        "threshold": 0.03,
-        "notice": Notice(periods=1),
-    }
     slow = (*SPEED, SpeedLimit(fall=0.03))
     for seed in range(20):
         target = rough_path(np.random.default_rng([8, seed]), 400)
         limits = MarginLimits(
             speed=slow,
             lift=Lift(headroom=Headroom(size=0.1, rate=0.0), buffer=Buffer(needed=20)),
-            **other,
+            floor=0.04,
+            threshold=0.03,
+            notice=Notice(periods=1),
         )
         below = margin_path(target, limits=limits).initial_margin < target
         need = needed_headroom(target, limits=limits)

@@ -161,7 +161,7 @@ def test_a_solver_that_gives_up_is_an_error_of_its_own(monkeypatch) -> None:
     from scipy import optimize
 
     def give_up(*_: object, **__: object) -> optimize.OptimizeResult:
-        return optimize.OptimizeResult(status=1, success=False, message="out of time")
+        return optimize.OptimizeResult({"status": 1, "success": False, "message": "out of time"})
 
     monkeypatch.setattr(optimize, "linprog", give_up)
     with pytest.raises(ConvergenceError, match="was not found: out of time"):

@@ -251,7 +251,12 @@ def test_what_is_not_a_positive_finite_number_is_refused(name, bad) -> None:
     given_ = {"target": np.ones(2), "expected": np.ones((2, 1)), "stressed": np.ones(2)}
     given_[name][1, ...] = bad
     with pytest.raises(InputError, match=rf"{name} must be finite, .* found 1 .* at \[1"):
-        margin_path(given_.pop("target"), limits=limits, **given_)
+        margin_path(
+            given_["target"],
+            limits=limits,
+            expected=given_["expected"],
+            stressed=given_["stressed"],
+        )
 
 
 def test_a_stressed_margin_goes_with_its_weight() -> None:
