@@ -266,6 +266,7 @@ def before_and_after(series: list[Series]) -> tuple[pd.DataFrame, MarginLimits]:
         "buffer 25 % alone": follow(series, MarginLimits(lift=Lift(buffer=Buffer()))),
         "limits alone": follow(series, MarginLimits(speed=SPEED)),
         f"chosen: {chosen}": follow(series, rules[chosen]),
+        "chosen, floor of the first half": _with_floor(series, rules[chosen]),
         "limits, buffer 25 %": follow(
             series, MarginLimits(speed=SPEED, lift=Lift(buffer=Buffer()))
         ),
@@ -276,6 +277,15 @@ def before_and_after(series: list[Series]) -> tuple[pd.DataFrame, MarginLimits]:
         for half, part in enumerate(("first", "second"))
     }
     return pd.DataFrame(table).T, rules[chosen]
+
+
+def _with_floor(series: list[Series], limits: MarginLimits) -> list[Array]:
+    """Add a floor for each series: the quartile of its own targets in the first half."""
+    floors = [float(np.quantile(s.target[: len(s.target) // 2], 0.25)) for s in series]
+    return [
+        margin_path(each.target, limits=replace(limits, floor=floor)).initial_margin
+        for each, floor in zip(series, floors, strict=True)
+    ]
 
 
 def _covers(series: list[Series], scale: float, wanted: float) -> bool:
@@ -304,7 +314,7 @@ def draw_episode(series: Series, first: str, last: str) -> Figure:
         "fall, 1 day": (Bound.FALL_PERIOD, "C2"),
         "threshold": (Bound.THRESHOLD, "0.5"),
     }
-    shown = (series.time >= first) & (series.time < last)
+    shown = (series.time >= pd.Timestamp(first)) & (series.time < pd.Timestamp(last))
     time = series.time[shown]
     figure = Figure(figsize=(8, 5), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=[3, 1.6])
@@ -323,7 +333,7 @@ def draw_episode(series: Series, first: str, last: str) -> Figure:
     )
     above.set(ylabel="% of notional")
     above.set_title(f"{series.name}: target, margin, and what bound", loc="left", fontsize=10)
-    above.legend(fontsize=8, frameon=False, ncols=2)
+    above.legend(fontsize=8, frameon=False, loc="upper right")
     for y, (bound, color) in enumerate(rows.values()):
         at = time[path.binds(bound)[shown]]
         below.plot(at, np.full(len(at), y), "|", color=color, ms=9, mew=2.2)

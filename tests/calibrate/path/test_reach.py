@@ -1,7 +1,10 @@
 """Rises that are expected are spread over the time before them, and cost what they must."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from scipy import optimize
 
 from foremargin.calibrate.path import (
     Bound,
@@ -158,10 +161,8 @@ def test_the_optimum_obeys_a_start_a_notice_and_a_required_level() -> None:
 
 
 def test_a_solver_that_gives_up_is_an_error_of_its_own(monkeypatch) -> None:
-    from scipy import optimize
-
-    def give_up(*_: object, **__: object) -> optimize.OptimizeResult:
-        return optimize.OptimizeResult({"status": 1, "success": False, "message": "out of time"})
+    def give_up(*_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(status=1, success=False, message="out of time")
 
     monkeypatch.setattr(optimize, "linprog", give_up)
     with pytest.raises(ConvergenceError, match="was not found: out of time"):
