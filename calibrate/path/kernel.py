@@ -125,7 +125,7 @@ def reachable_level(
 ) -> float:
     """Smallest level now from which every expected target can be reached in time.
 
-    A target that the past has put out of reach counts as the highest level still open there.
+    A target that the past or the cap has put out of reach counts as the highest level open there.
     """
     periods = len(expected) - terms.notice
     ceiling = _ceilings(terms, announced, max(periods, 0))
@@ -135,7 +135,8 @@ def reachable_level(
         if ahead <= 0:
             level = max(level, expected[j])
         else:
-            level = max(level, min(expected[j], ceiling[ahead]) / growth[ahead])
+            open_there = min(min(expected[j], ceiling[ahead]), terms.cap)
+            level = max(level, open_there / growth[ahead])
     return level
 
 

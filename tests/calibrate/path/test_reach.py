@@ -102,6 +102,13 @@ def test_a_target_that_is_out_of_reach_asks_for_no_more_than_helps() -> None:
     np.testing.assert_allclose(path.asked, [1.0, 1.25, 1.25])
 
 
+def test_nothing_rises_early_for_what_the_cap_will_cut() -> None:
+    limits = MarginLimits(cap=1.21, speed=(SpeedLimit(rise=0.1),))
+    target = np.r_[np.full(8, 1.0), 100.0]
+    path = margin_path(target, limits=limits, expected=exact(target, 8))
+    np.testing.assert_allclose(path.initial_margin, [1.0] * 7 + [1.1, 1.21], rtol=1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("speed", [PER_PERIOD, SEVERAL], ids=["per-period", "several"])
 def test_with_right_forecasts_the_online_rule_is_the_offline_optimum(rough_path, speed) -> None:
