@@ -55,6 +55,7 @@ class MarginStepper:
 
     Examples
     --------
+    >>> from foremargin.calibrate.path import MarginLimits, MarginStepper, SpeedLimit
     >>> stepper = MarginStepper(MarginLimits(speed=(SpeedLimit(rise=0.1),)), start=0.05)
     >>> round(stepper.step(0.08).initial_margin, 4)
     0.055
