@@ -87,7 +87,7 @@ def rules(market: Market) -> Mapping[str, CoverageRule]:
     pid = ConformalPid(window=window, needed=NEEDED)
     time = TimeWeightedConformal(window=window, needed=NEEDED, half_life=500 * day)
     # By the hour the window of the kernel is shorter: its cost is that of the window.
-    near = min(window, 2_000)
+    near = min(window, 1_000)
     regime = RegimeWeightedConformal(window=near, needed=NEEDED, half_life=near / 2)
     chosen = (
         plain,
