@@ -42,7 +42,7 @@ class LimitExcess:
     @property
     def worst(self) -> float:
         """The largest of them."""
-        return max(astuple(self))
+        return float(max(astuple(self)))
 
 
 def limit_excess(
