@@ -1,0 +1,53 @@
+"""Options: values, Greeks, implied volatility, scenario grids, and the margin of a book."""
+
+from .black import Greeks, black76, black_scholes
+from .book import Book, Kind, Marks, option_value, unit_values
+from .contingencies import (
+    basis_risk,
+    pin_risk,
+    short_option_minimum,
+    skew_risk,
+    vega_expansion,
+)
+from .forecast import SpotVolForecast, forecast_grid, simulated_grid
+from .grid import ScenarioGrid, VolShape, grid_of, standard_grid
+from .implied import implied_volatility
+from .margin import OptionMargin, option_margin
+from .revalue import (
+    Approximation,
+    ScenarioPnl,
+    approximate_pnl,
+    book_greeks,
+    scenario_pnl,
+)
+
+__all__ = [
+    "Approximation",
+    "Book",
+    "Greeks",
+    "Kind",
+    "Marks",
+    "OptionMargin",
+    "ScenarioGrid",
+    "ScenarioPnl",
+    "SpotVolForecast",
+    "VolShape",
+    "approximate_pnl",
+    "basis_risk",
+    "black76",
+    "black_scholes",
+    "book_greeks",
+    "forecast_grid",
+    "grid_of",
+    "implied_volatility",
+    "option_margin",
+    "option_value",
+    "pin_risk",
+    "scenario_pnl",
+    "short_option_minimum",
+    "simulated_grid",
+    "skew_risk",
+    "standard_grid",
+    "unit_values",
+    "vega_expansion",
+]
