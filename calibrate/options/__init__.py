@@ -9,7 +9,13 @@ from .contingencies import (
     skew_risk,
     vega_expansion,
 )
-from .forecast import SpotVolForecast, forecast_grid, simulated_grid
+from .forecast import (
+    ForecastMoves,
+    SpotVolForecast,
+    forecast_grid,
+    forecast_moves,
+    simulated_grid,
+)
 from .grid import ScenarioGrid, VolShape, grid_of, standard_grid
 from .implied import implied_volatility
 from .margin import OptionMargin, option_margin
@@ -24,6 +30,7 @@ from .revalue import (
 __all__ = [
     "Approximation",
     "Book",
+    "ForecastMoves",
     "Greeks",
     "Kind",
     "Marks",
@@ -38,6 +45,7 @@ __all__ = [
     "black_scholes",
     "book_greeks",
     "forecast_grid",
+    "forecast_moves",
     "grid_of",
     "implied_volatility",
     "option_margin",

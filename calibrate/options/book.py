@@ -26,6 +26,8 @@ class Kind(IntEnum):
     PUT = 2
     FUTURE = 3
     PERP = 4
+    SPOT = 5
+    """The underlying itself, held outright."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,8 +41,8 @@ class Book:
     strike : ndarray, shape (n,)
         Currency; positive for options, NaN for the others.
     expiry : ndarray, shape (n,)
-        Years, not negative; NaN for perpetuals. Two positions expire together if the numbers are
-        equal.
+        Years, not negative; NaN for perpetuals and spot. Two positions expire together if the
+        numbers are equal.
     quantity : ndarray, shape (n,)
         Units of the underlying, contracts times multiplier; positive is bought.
     underlying : tuple of str, length n
@@ -75,7 +77,7 @@ class Book:
         if len(unknown):
             raise InputError(f"kind must be a value of Kind, found {unknown.tolist()}")
         positive("strike of options", self.strike[self.option])
-        not_negative("expiry of options and futures", self.expiry[self.kind != Kind.PERP])
+        not_negative("expiry of options and futures", self.expiry[self.kind < Kind.PERP])
         finite("quantity", self.quantity)
 
     @classmethod
@@ -129,7 +131,7 @@ class Book:
     def expiry_groups(self, *, strikes: bool = False) -> NDArray[np.intp]:
         """Return one number per underlying and expiry (and strike), shape (n,).
 
-        Perpetuals are a group of their own.
+        Perpetuals and spot are a group of their own.
         """
         columns = [self.groups().astype(np.float64), np.nan_to_num(self.expiry, nan=-1.0)]
         if strikes:
@@ -146,7 +148,7 @@ class Marks:
     spot : ndarray, shape (n,)
         Index of the underlying, currency, positive.
     forward : ndarray, shape (n,)
-        Forward of the position's expiry; the mark price of a future or perpetual. Positive.
+        Forward of the position's expiry; the mark price of a future, perpetual or spot. Positive.
     sigma_ann : ndarray, shape (n,)
         Annualised implied volatility, decimal, not negative; not read for linear contracts.
     rate : ndarray, shape (n,)

@@ -24,6 +24,7 @@ right. For options bought, and spreads, the worst point can lie between two spot
 that gap small, and it is not proved to be zero.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -236,6 +237,53 @@ def _volatilities(forecast: SpotVolForecast, tail: float, spots: Array) -> tuple
     beside = np.concatenate([most[:1], np.maximum(most[:-1], most[1:]), most[-1:]])
     under = np.concatenate([least[:1], np.minimum(least[:-1], least[1:]), least[-1:]])
     return beside, under
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastMoves:
+    """How far a forecast grid reaches, a rectangle around its region; fractions, not negative.
+
+    Attributes
+    ----------
+    fall, rise : float
+        Of the spot; a fall is below one.
+    vol_up, vol_down : float
+        Of the volatility of 30 days; a fall is below one.
+    """
+
+    fall: float
+    rise: float
+    vol_up: float
+    vol_down: float
+
+    def at_least(
+        self, *, fall: float, rise: float, vol_up: float, vol_down: float
+    ) -> "ForecastMoves":
+        """Return moves that are nowhere smaller than these."""
+        return ForecastMoves(
+            fall=max(self.fall, fall),
+            rise=max(self.rise, rise),
+            vol_up=max(self.vol_up, vol_up),
+            vol_down=max(self.vol_down, vol_down),
+        )
+
+    def ladder(self, spot_moves: Sequence[float], *, widest: Sequence[float]) -> tuple[float, ...]:
+        """Stretch both sides of a venue's ladder until `widest` ends at the fall and the rise."""
+        down, up = self.fall / -min(widest), self.rise / max(widest)
+        return tuple(move * (down if move < 0.0 else up) for move in spot_moves)
+
+
+def forecast_moves(
+    forecast: SpotVolForecast, *, confidence_level: float, n_side: int = 6
+) -> ForecastMoves:
+    """Return the reach of :func:`forecast_grid`, for a venue whose rule has a ladder of its own."""
+    grid = forecast_grid(forecast, confidence_level=confidence_level, n_side=n_side)
+    return ForecastMoves(
+        fall=float(-grid.spot_move.min()),
+        rise=float(grid.spot_move.max()),
+        vol_up=float(max(grid.vol_move.max(), 0.0)),
+        vol_down=float(max(-grid.vol_move.min(), 0.0)),
+    )
 
 
 def simulated_grid(

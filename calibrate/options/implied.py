@@ -120,22 +120,25 @@ def _bracket(beta: Array, x: Array, turn: Array, value_there: Array) -> tuple[Ar
 
 
 def _at_the_money(beta: Array) -> Array:
-    return np.asarray(2.0 * np.sqrt(2.0) * erfinv(np.minimum(beta, 1.0 - 1e-16)))
+    total: Array = 2.0 * np.sqrt(2.0) * erfinv(np.minimum(beta, 1.0 - 1e-16))
+    return total
 
 
 def _first_guess(beta: Array, x: Array, turn: Array) -> Array:
     """Return a total volatility that is not too high: near the money, or far from it."""
     near = np.sqrt(2.0 * np.pi) * beta
     far = np.abs(x) / np.sqrt(np.maximum(-2.0 * np.log(beta), 1e-300))
-    return np.minimum(np.maximum(near, far), turn)
+    return np.asarray(np.minimum(np.maximum(near, far), turn))
 
 
 def _regime(beta: Array, x: Array, value_there: Array) -> NDArray[np.int8]:
     """0: solve for 1 / ln b; 1: for b; 2: for ln of what is missing to the bound."""
     most = np.exp(0.5 * x)
     close = beta > 0.5 * (value_there + most)
-    regime = np.where(beta < value_there, 0, np.where(close, 2, 1))
-    return np.asarray(regime, dtype=np.int8)
+    regime: NDArray[np.int8] = np.where(beta < value_there, 0, np.where(close, 2, 1)).astype(
+        np.int8
+    )
+    return regime
 
 
 def _solve(
