@@ -11,13 +11,14 @@ from .contingencies import (
 )
 from .forecast import (
     ForecastMoves,
-    SpotVolForecast,
+    fitted_grid,
     forecast_grid,
     forecast_moves,
     simulated_grid,
 )
 from .grid import ScenarioGrid, VolShape, grid_of, standard_grid
 from .implied import implied_volatility
+from .law import SpotVolForecast
 from .margin import OptionMargin, option_margin
 from .revalue import (
     Approximation,
@@ -44,6 +45,7 @@ __all__ = [
     "black76",
     "black_scholes",
     "book_greeks",
+    "fitted_grid",
     "forecast_grid",
     "forecast_moves",
     "grid_of",

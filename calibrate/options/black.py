@@ -213,10 +213,11 @@ def black76(
     root = np.sqrt(time)
     total = sigma * root
     d1 = _d1(log_moneyness(f, k), total)
-    density = np.exp(-0.5 * d1 * d1) / np.sqrt(2.0 * np.pi)
+    # Beyond 40 the density is zero in doubles, and the square may be none.
+    density = np.exp(-0.5 * np.clip(d1, -40.0, 40.0) ** 2) / np.sqrt(2.0 * np.pi)
     sign = np.where(kind, 1.0, -1.0)
     value = discount * undiscounted_value(f, k, total, kind)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Far from the money the density is zero and wins over the vanishing volatility.
         gamma = np.where(density > 0.0, discount * density / (f * total), 0.0)
         decay = np.where(density * sigma > 0.0, f * density * sigma / (2.0 * root), 0.0)

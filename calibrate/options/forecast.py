@@ -1,20 +1,20 @@
 r"""Grid nodes from the joint forecast of spot and implied volatility.
 
-**The law.** In regime k, with probability :math:`\pi_k`, the log return r of the spot over the
-horizon and the log change v of 30-day implied volatility are jointly normal, or Student t with one
-number of degrees of freedom: r has mean zero and the forecast variance, v its own mean and standard
-deviation, and their correlation is negative where volatility rises in a falling market.
+**The region.** Turn r into a normal score by its mixture law, and v into one by its law *given r*,
+with regime probabilities updated by r (after a large fall the stressed regime is the likely one):
 
-**The nodes.** With confidence c, put :math:`p = (1 - \sqrt c)/2`. The spot runs from its quantile
-at p to that at 1 - p, both of the mixture. At a return r, volatility runs between its quantiles at
-p and 1 - p *given r*, with regime probabilities updated by r: after a large fall the stressed
-regime is the likely one. The region between holds exactly
+.. math:: z_1 = \Phi^{-1}(F(r)), \qquad z_2 = \Phi^{-1}(F(v \mid r)) .
 
-.. math:: P = \int_{q_p}^{q_{1-p}} (1 - 2p)\,f(r)\,dr = (1 - 2p)^2 = c .
+The two are independent and standard normal whatever the law (Rosenblatt 1952), so the disc
 
-Nodes stand at `2 n_side + 1` spots, each with the highest volatility that the region reaches in the
-segments beside it, with the lowest, and with volatility unchanged; each now and at the end of
-the horizon.
+.. math:: z_1^2 + z_2^2 \le \rho^2, \qquad \rho = \sqrt{-2\ln(1 - c)},
+
+holds exactly the probability c. A rectangle of the same probability reaches much further at its
+corners, where both moves are extreme at once.
+
+**The nodes.** They stand at `2 n_side + 1` spots, from one end of the disc to the other, each with
+the highest volatility that the region reaches in the segments beside it, with the lowest, and with
+volatility unchanged; each now and at the end of the horizon.
 
 **What is promised.** A book whose loss is convex in the spot and rises with volatility (options
 sold, hedged with futures or not) loses nowhere in the region more than at the worst node: on a
@@ -22,153 +22,36 @@ segment of spots its loss is at most that at the segment's highest volatility, a
 is largest at an end. So its loss stays below the grid's with probability c at least, if the law is
 right. For options bought, and spreads, the worst point can lie between two spots; `n_side` makes
 that gap small, and it is not proved to be zero.
+
+The promise holds for every such book at once, and one book needs less: a linear one only a
+single quantile. :func:`fitted_grid` shrinks the disc to what a given book needs.
+
+References
+----------
+Rosenblatt, M. (1952), "Remarks on a Multivariate Transformation", Annals of Mathematical
+Statistics 23(3).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from numpy.typing import NDArray
+from scipy import stats
 
 from ...errors import InputError
-from .checks import finite, not_negative, positive, read_only, same_shape
+from .book import Book, Marks
+from .checks import not_negative
 from .grid import ScenarioGrid, VolShape
+from .law import SpotVolForecast
+from .revalue import scenario_pnl
 
 Array = NDArray[np.float64]
 
-_HALVINGS = 80
-_POINTS_PER_SEGMENT = 33
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SpotVolForecast:
-    """Joint law of a spot return and a volatility change over one horizon; read-only, shape (k,).
-
-    Attributes
-    ----------
-    variance : ndarray
-        Of the log return over the horizon in each regime, decimal squared, positive.
-    probability : ndarray
-        Of each regime; they sum to one.
-    vol_sigma : ndarray
-        Standard deviation of the log change of 30-day implied volatility, positive.
-    vol_mean : ndarray
-        Its mean: above zero where volatility is expected to rise.
-    correlation : ndarray
-        Of both, in (-1, 1).
-    degrees_of_freedom : float or None
-        Above 2 for a Student t law, None for the normal one.
-    """
-
-    variance: Array
-    probability: Array
-    vol_sigma: Array
-    vol_mean: Array
-    correlation: Array
-    degrees_of_freedom: float | None = None
-
-    def __post_init__(self) -> None:
-        shape = np.atleast_1d(np.asarray(self.variance)).shape
-        for name in ("variance", "probability", "vol_sigma", "vol_mean", "correlation"):
-            value = np.atleast_1d(np.asarray(getattr(self, name), dtype=np.float64))
-            same_shape(shape, **{name: value})
-            object.__setattr__(self, name, read_only(value))
-        positive("variance", self.variance)
-        positive("vol_sigma", self.vol_sigma)
-        finite("vol_mean", self.vol_mean)
-        self._check_law()
-
-    def _check_law(self) -> None:
-        total = float(not_negative("probability", self.probability).sum())
-        if self.probability.ndim != 1 or abs(total - 1.0) > 1e-9:
-            raise InputError(f"probability must be a vector that sums to 1, summed to {total}")
-        if np.any(np.abs(finite("correlation", self.correlation)) >= 1.0):
-            raise InputError(
-                f"correlation must be in (-1, 1), was {self.correlation.tolist()}; a perfect one "
-                "leaves volatility no law of its own"
-            )
-        nu = self.degrees_of_freedom
-        if nu is not None and not (np.isfinite(nu) and nu > 2.0):
-            raise InputError(
-                f"degrees_of_freedom must be above 2, was {nu}; None is the normal law"
-            )
-
-    @property
-    def _shrink(self) -> float:
-        """Scale of the law over its standard deviation."""
-        nu = self.degrees_of_freedom
-        return 1.0 if nu is None else float(np.sqrt((nu - 2.0) / nu))
-
-    def spot_quantile(self, probability: float) -> float:
-        """Return the quantile of the log return over all regimes, decimal."""
-        scale = self._shrink * np.sqrt(self.variance)
-        zero = np.zeros_like(scale)
-        low, high = _mixture_quantile(
-            probability, self.probability, zero, scale, self.degrees_of_freedom
-        )
-        return float(high if probability > 0.5 else low)
-
-    def vol_quantile(self, probability: float, log_return: ArrayLike) -> Array:
-        """Return the quantile of the log change of volatility given the log return, same shape."""
-        r = finite("log_return", log_return)[..., None]
-        nu, scale = self.degrees_of_freedom, self._shrink * np.sqrt(self.variance)
-        z = r / scale
-        weight = special.softmax(_log_density(z, nu) - np.log(scale) + self._log_prior(), axis=-1)
-        vol_scale = self._shrink * self.vol_sigma
-        location = self.vol_mean + self.correlation * vol_scale * z
-        spread = vol_scale * np.sqrt(1.0 - self.correlation**2)
-        given = nu
-        if nu is not None:
-            spread, given = spread * np.sqrt((nu + z * z) / (nu + 1.0)), nu + 1.0
-        spread = np.broadcast_to(spread, location.shape)
-        low, high = _mixture_quantile(probability, weight, location, spread, given)
-        return high if probability > 0.5 else low
-
-    def _log_prior(self) -> Array:
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.probability))
-
-    def sample(self, n: int, *, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return n log returns and log changes of volatility, shape (n,) each."""
-        regime = rng.choice(len(self.probability), size=n, p=self.probability)
-        first, second = rng.standard_normal(n), rng.standard_normal(n)
-        rho = self.correlation[regime]
-        spot, vol = first, rho * first + np.sqrt(1.0 - rho**2) * second
-        nu = self.degrees_of_freedom
-        if nu is not None:
-            mix = self._shrink * np.sqrt(nu / rng.chisquare(nu, size=n))
-            spot, vol = spot * mix, vol * mix
-        return (
-            np.sqrt(self.variance[regime]) * spot,
-            self.vol_mean[regime] + self.vol_sigma[regime] * vol,
-        )
-
-
-def _log_density(z: Array, nu: float | None) -> Array:
-    """Up to a constant that all regimes share."""
-    if nu is None:
-        return np.asarray(-0.5 * z * z)
-    return np.asarray(-0.5 * (nu + 1.0) * np.log1p(z * z / nu))
-
-
-def _mixture_quantile(
-    probability: float, weight: Array, location: Array, scale: Array, nu: float | None
-) -> tuple[Array, Array]:
-    """Bracket the quantile of a mixture over the last axis by halving; below it and above it."""
-    if not 0.0 < probability < 1.0:
-        raise InputError(f"probability must be in (0, 1), was {probability}")
-    unit = special.ndtri(probability) if nu is None else special.stdtrit(nu, probability)
-    parts = np.where(weight > 0.0, location + unit * scale, np.nan)
-    # The quantile of a mixture lies between the lowest and the highest of its parts.
-    low, high = np.nanmin(parts, axis=-1), np.nanmax(parts, axis=-1)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        z = (middle[..., None] - location) / scale
-        below = special.ndtr(z) if nu is None else special.stdtr(nu, z)
-        over = (weight * below).sum(axis=-1) >= probability
-        low, high = np.where(over, low, middle), np.where(over, middle, high)
-    return low, high
+_POINTS_PER_SEGMENT = 17
+_CERTAINTY = 0.99
+_WIDEST_RADIUS = 8.0
+_SHRINKS = 12
 
 
 def forecast_grid(
@@ -176,7 +59,7 @@ def forecast_grid(
     *,
     confidence_level: float,
     horizon: float = 0.0,
-    n_side: int = 6,
+    n_side: int = 8,
     shape: VolShape | None = None,
 ) -> ScenarioGrid:
     """Return the grid whose worst loss covers `confidence_level`; see the module for how.
@@ -206,37 +89,106 @@ def forecast_grid(
     if n_side < 1:
         raise InputError(f"n_side must be at least 1, was {n_side}")
     moment = float(not_negative("horizon", horizon))
-    tail = 0.5 * (1.0 - np.sqrt(confidence_level))
-    spots = _spots(forecast, tail, n_side)
-    high, low = _volatilities(forecast, tail, spots)
+    radius = float(np.sqrt(-2.0 * np.log1p(-confidence_level)))
+    layout = VolShape() if shape is None else shape
+    return _disc(forecast, radius, horizon=moment, n_side=n_side, shape=layout)
+
+
+def _disc(
+    forecast: SpotVolForecast, radius: float, *, horizon: float, n_side: int, shape: VolShape
+) -> ScenarioGrid:
+    score = radius * np.linspace(-1.0, 1.0, 2 * n_side + 1)
+    spots = forecast.spot_quantile(score)
+    high, low = _volatilities(forecast, radius, score)
     vol = np.stack([high, np.zeros_like(high), low])
-    moments = np.array([0.0, moment]) if moment > 0.0 else np.zeros(1)
+    moments = np.array([0.0, horizon]) if horizon > 0.0 else np.zeros(1)
     passed, vol, spot = np.broadcast_arrays(moments[:, None, None], vol, spots)
     return ScenarioGrid(
         spot_move=np.expm1(spot.ravel()),
         vol_move=np.expm1(vol.ravel()),
         weight=np.ones(spot.size),
         elapsed=passed.ravel(),
-        shape=VolShape() if shape is None else shape,
+        shape=shape,
     )
 
 
-def _spots(forecast: SpotVolForecast, tail: float, n_side: int) -> Array:
-    """Return log returns from the lower to the upper quantile, zero among them."""
-    lower, upper = forecast.spot_quantile(tail), forecast.spot_quantile(1.0 - tail)
-    falls, rises = np.linspace(lower, 0.0, n_side + 1), np.linspace(0.0, upper, n_side + 1)
-    return np.concatenate([falls, rises[1:]])
-
-
-def _volatilities(forecast: SpotVolForecast, tail: float, spots: Array) -> tuple[Array, Array]:
+def _volatilities(forecast: SpotVolForecast, radius: float, score: Array) -> tuple[Array, Array]:
     """Return the highest and lowest log change of the region beside each spot."""
     share = np.linspace(0.0, 1.0, _POINTS_PER_SEGMENT)
-    along = spots[:-1, None] + share * np.diff(spots)[:, None]
-    most = forecast.vol_quantile(1.0 - tail, along).max(axis=1)
-    least = forecast.vol_quantile(tail, along).min(axis=1)
+    along = score[:-1, None] + share * np.diff(score)[:, None]
+    reach = np.sqrt(np.maximum(radius**2 - along**2, 0.0))
+    spot = forecast.spot_quantile(along)
+    most = forecast.vol_quantile(reach, spot).max(axis=1)
+    least = forecast.vol_quantile(-reach, spot).min(axis=1)
     beside = np.concatenate([most[:1], np.maximum(most[:-1], most[1:]), most[-1:]])
     under = np.concatenate([least[:1], np.minimum(least[:-1], least[1:]), least[-1:]])
     return beside, under
+
+
+def fitted_grid(
+    book: Book,
+    marks: Marks,
+    forecast: SpotVolForecast,
+    *,
+    confidence_level: float,
+    rng: np.random.Generator,
+    horizon: float = 0.0,
+    n: int = 20_000,
+    n_side: int = 8,
+) -> ScenarioGrid:
+    """Return the smallest forecast grid that covers `confidence_level` of this book's losses.
+
+    Losses are simulated from the law by full revaluation. The disc of :func:`forecast_grid` is
+    shrunk until its worst loss is just above their quantile, taken high enough to be above the true
+    one with 99 % certainty; it is widened where the full disc falls short (options bought, whose
+    worst point can lie between nodes).
+
+    Parameters
+    ----------
+    book, marks : Book, Marks
+        The positions that the grid is for; it promises nothing for others.
+    forecast, confidence_level, horizon, n_side
+        As in :func:`forecast_grid`.
+    rng : numpy.random.Generator
+        Draws the outcomes.
+    n : int
+        Outcomes; at least enough for the quantile to lie below the largest.
+
+    Raises
+    ------
+    InputError
+        If `n` is too small, a number is out of range, or no disc covers the losses.
+    """
+    whole = forecast_grid(
+        forecast, confidence_level=confidence_level, horizon=horizon, n_side=n_side
+    )
+    rank = int(stats.binom.ppf(_CERTAINTY, n, confidence_level)) + 1
+    if rank > n:
+        raise InputError(
+            f"n must be large enough for the quantile at {confidence_level}, was {n}; take at "
+            f"least {int(np.ceil(np.log(1 - _CERTAINTY) / np.log(confidence_level)))}"
+        )
+    outcome = simulated_grid(forecast, n, rng=rng, horizon=horizon)
+    target = np.partition(-scenario_pnl(book, marks, outcome).total(), rank - 1)[rank - 1]
+
+    def disc(radius: float) -> ScenarioGrid:
+        return _disc(forecast, radius, horizon=horizon, n_side=n_side, shape=whole.shape)
+
+    def covers(radius: float) -> bool:
+        return bool(scenario_pnl(book, marks, disc(radius)).loss() >= target)
+
+    low, high = 0.0, float(np.sqrt(-2.0 * np.log1p(-confidence_level)))
+    while not covers(high):
+        low, high = high, 1.25 * high
+        if high > _WIDEST_RADIUS:
+            raise InputError(
+                f"no disc up to {_WIDEST_RADIUS} standard scores covers a loss of {target:.6g}; "
+                "raise n_side"
+            )
+    for _ in range(_SHRINKS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if covers(middle) else (middle, high)
+    return disc(high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +226,7 @@ class ForecastMoves:
 
 
 def forecast_moves(
-    forecast: SpotVolForecast, *, confidence_level: float, n_side: int = 6
+    forecast: SpotVolForecast, *, confidence_level: float, n_side: int = 8
 ) -> ForecastMoves:
     """Return the reach of :func:`forecast_grid`, for a venue whose rule has a ladder of its own."""
     grid = forecast_grid(forecast, confidence_level=confidence_level, n_side=n_side)

@@ -311,7 +311,8 @@ def with_forecast(
     """Return the parameters with shocks from a forecast of spot and implied volatility.
 
     Each side of the ladder of spot moves is stretched until it ends where the forecast region does;
-    volatility moves as far as the region reaches. See :func:`foremargin.calibrate.options.forecast_grid`.
+    volatility moves as far as the region reaches. See
+    :func:`foremargin.calibrate.options.forecast_grid`.
 
     Parameters
     ----------
