@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ..options import Book, Kind, Marks, SpotVolForecast, VolShape, forecast_moves, unit_values
-from ..options.checks import finite, fraction, positive
+from ..options.checks import finite, fraction, positive, same_shape
 from ..options.grid import ScenarioGrid, grid_of
 from ..options.revalue import scenario_pnl, sum_by
 
@@ -211,6 +211,7 @@ def margin(
     """
     _check(book)
     sure = fraction("confidence", np.ones(len(book)) if confidence is None else confidence)
+    same_shape((len(book),), confidence=sure)
     undiscounted = replace(marks, rate=np.zeros(len(book)))
     scenario = _scenarios(book, marks, undiscounted, parameters)
     worst = int(np.argmin(scenario))

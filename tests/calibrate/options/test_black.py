@@ -39,13 +39,19 @@ def exact_normalised(x: float, s: float) -> float:
         return float(half.exp() * exact_cdf(h + t) - (-half).exp() * exact_cdf(h - t))
 
 
-@pytest.mark.parametrize("x", [0.0, -1e-12, -1e-6, -1e-3, -0.05, -0.4, -1.5])
-@pytest.mark.parametrize("s", [1e-3, 0.02, 0.19, 0.21, 0.9, 3.0])
+# Farther out than 14 standard deviations the reference would need more digits of pi.
+POINTS = [
+    (x, s)
+    for x in (0.0, -1e-12, -1e-6, -1e-3, -0.05, -0.4, -1.5)
+    for s in (1e-3, 0.02, 0.19, 0.21, 0.9, 3.0)
+    if abs(x / s) < 14.0
+]
+
+
+@pytest.mark.parametrize(("x", "s"), POINTS)
 def test_the_normalised_value_has_its_digits_near_and_far_from_the_money(
     x: float, s: float
 ) -> None:
-    if abs(x / s) > 14.0:
-        pytest.skip("beyond the digits of pi that the reference has")
     # The exponent -h²/2 rounds by h² ulps, and no better value can be had from a rounded x.
     np.testing.assert_allclose(
         normalised_value(np.array([x]), np.array([s]))[0],

@@ -184,7 +184,7 @@ def test_a_grid_fitted_to_a_book_covers_it_and_little_more(
 
 def test_a_fit_needs_enough_outcomes(two_regimes: SpotVolForecast) -> None:
     book, marks = short_options(hedged=False)
-    with pytest.raises(InputError, match="n must be large enough for the quantile at 0.99, was 50"):
+    with pytest.raises(InputError, match=r"the quantile at 0\.99, was 50; take at least 459"):
         fitted_grid(
             book, marks, two_regimes, confidence_level=0.99, n=50, rng=np.random.default_rng(1)
         )
@@ -223,8 +223,8 @@ def test_every_node_lies_beside_the_region_and_unmoved_is_one_of_them() -> None:
     assert np.any((grid.spot_move == 0.0) & (grid.vol_move == 0.0))
     radius = np.sqrt(-2 * np.log(0.01))
     assert np.log1p(grid.spot_move).min() == pytest.approx(-0.04 * radius, rel=1e-12)
-    # Under a normal law the disc is an ellipse: both ends of v are its mean plus radius times sigma,
-    # reached between two of the points that are looked at.
+    # Under a normal law the disc is an ellipse: v ends at its mean plus radius times
+    # sigma, reached between two of the points that are looked at.
     top, bottom = np.log1p(grid.vol_move).max(), np.log1p(grid.vol_move).min()
     assert top == pytest.approx(0.02 + 0.1 * radius, rel=1e-3)
     assert bottom == pytest.approx(0.02 - 0.1 * radius, rel=1e-3)
@@ -260,7 +260,7 @@ def test_a_law_that_is_none_is_refused(change: dict[str, Any], message: str) -> 
 def test_other_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"correlation must have shape \(1,\)"):
         one_regime(correlation=np.zeros(2))
-    with pytest.raises(InputError, match="write 0.99 for 99 %"):
+    with pytest.raises(InputError, match=r"write 0\.99 for 99 %"):
         forecast_grid(one_regime(), confidence_level=0.01)
     with pytest.raises(InputError, match="n_side must be at least 1"):
         forecast_grid(one_regime(), confidence_level=0.99, n_side=0)

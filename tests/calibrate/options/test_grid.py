@@ -117,7 +117,7 @@ def test_losses_of_different_underlyings_are_added_and_never_offset(make_book) -
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), factor=st.floats(0.01, 100.0))
 def test_loss_is_homogeneous_and_subadditive(make_book, seed: int, factor: float) -> None:
     book, marks = make_book(seed)
@@ -131,7 +131,7 @@ def test_loss_is_homogeneous_and_subadditive(make_book, seed: int, factor: float
     assert scenario_pnl(both, marks, GRID).loss() <= parts + 1e-9
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), up=st.floats(0.0, 1.0), more=st.floats(0.0, 1.0))
 def test_a_wider_grid_never_asks_less_of_options_sold(
     make_book, seed: int, up: float, more: float
@@ -146,7 +146,7 @@ def test_a_wider_grid_never_asks_less_of_options_sold(
     assert loss(0.1 + 0.5 * more, up) >= loss(0.1, up) * (1 - 1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_options_bought_lose_no_more_than_they_are_worth(make_book, seed: int) -> None:
     book, marks = make_book(seed, sign=1.0, linear=False)
