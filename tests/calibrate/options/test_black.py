@@ -78,20 +78,20 @@ def test_log_moneyness_keeps_its_digits_at_the_money() -> None:
     )
 
 
-def plain(forward, strike, expiry, sigma_ann, rate, call):  # type: ignore[no-untyped-def]
+def plain(forward, strike, expiry, sigma_ann, rate, call):
     """The textbook formula for complex arguments."""
     total = sigma_ann * expiry**0.5
     d1 = np.log(forward / strike) / total + total / 2
     sign = 1.0 if call else -1.0
 
-    def cdf(z):  # type: ignore[no-untyped-def]
+    def cdf(z):
         return 0.5 * erfc(-z / np.sqrt(2.0))
 
     inside = sign * (forward * cdf(sign * d1) - strike * cdf(sign * (d1 - total)))
     return np.exp(-rate * expiry) * inside
 
 
-def complex_step(function, at: float) -> float:  # type: ignore[no-untyped-def]
+def complex_step(function, at: float) -> float:
     """Derivative to the last digit: nothing is subtracted."""
     return float(np.imag(function(at + 1e-30j)) / 1e-30)
 
@@ -105,7 +105,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_greeks_are_the_derivatives_of_the_formula(case) -> None:  # type: ignore[no-untyped-def]
+def test_greeks_are_the_derivatives_of_the_formula(case) -> None:
     f, k, t, v, r, call = case
     got = black76(f, k, expiry=t, sigma_ann=v, call=call, rate=r)
     want = {
@@ -130,13 +130,13 @@ def test_greeks_are_the_derivatives_of_the_formula(case) -> None:  # type: ignor
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("carry", [None, 0.0, -0.04])
-def test_with_carry_the_greeks_are_those_of_the_spot(case, carry) -> None:  # type: ignore[no-untyped-def]
+def test_with_carry_the_greeks_are_those_of_the_spot(case, carry) -> None:
     s, k, t, v, r, call = case
     b = r if carry is None else carry
     yield_rate = r - b
     got = black_scholes(s, k, expiry=t, sigma_ann=v, call=call, rate=r, carry=carry)
 
-    def value(spot=s, expiry=t, rate=r):  # type: ignore[no-untyped-def]
+    def value(spot=s, expiry=t, rate=r):
         forward = spot * np.exp((rate - yield_rate) * expiry)
         return plain(forward, k, expiry, v, rate, call)
 
@@ -274,7 +274,7 @@ def test_shapes_broadcast_and_results_are_read_only() -> None:
         ({"call": 1}, "call must be True for calls and False for puts, had type int"),
     ],
 )
-def test_numbers_that_are_none_are_refused(change, message) -> None:  # type: ignore[no-untyped-def]
+def test_numbers_that_are_none_are_refused(change, message) -> None:
     numbers = {"forward": 100.0, "strike": 100.0, "expiry": 1.0, "sigma_ann": 0.2, "call": True}
     numbers |= change
     with pytest.raises(InputError, match=message):

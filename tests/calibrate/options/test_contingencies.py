@@ -133,12 +133,12 @@ def test_a_risk_reversal_pays_for_the_skew() -> None:
     total = 0.8 * np.sqrt(30 * DAY)
     want = []
     for side in (1.0, -1.0):
-        change = 0.0
+        change = np.zeros(())
         for k, call, q in ((120.0, True, 1.0), (83.0, False, -1.0)):
             steps = np.log(k / 100.0) / total
             option = {"expiry": 30 * DAY, "call": call}
             then = black76(100.0, k, sigma_ann=0.8 * (1 + side * 0.1 * steps), **option).value
-            change += q * (then - black76(100.0, k, sigma_ann=0.8, **option).value)
+            change = change + q * (then - black76(100.0, k, sigma_ann=0.8, **option).value)
         want.append(change)
     assert skew_risk(book, marks, steepening=0.1) == pytest.approx(max(0.0, -min(want)), rel=1e-12)
     straddle, its_marks = sold(

@@ -75,11 +75,11 @@ def test_quantiles_of_one_regime_are_those_of_the_law(nu: float | None) -> None:
 def test_a_large_fall_brings_the_stressed_regime(two_regimes: SpotVolForecast) -> None:
     calm, stressed = (
         SpotVolForecast(
-            variance=two_regimes.variance[k],
-            probability=1.0,
-            vol_sigma=two_regimes.vol_sigma[k],
-            vol_mean=two_regimes.vol_mean[k],
-            correlation=two_regimes.correlation[k],
+            variance=two_regimes.variance[k : k + 1],
+            probability=np.ones(1),
+            vol_sigma=two_regimes.vol_sigma[k : k + 1],
+            vol_mean=two_regimes.vol_mean[k : k + 1],
+            correlation=two_regimes.correlation[k : k + 1],
             degrees_of_freedom=5.0,
         )
         for k in range(2)
@@ -190,7 +190,7 @@ def test_a_fit_needs_enough_outcomes(two_regimes: SpotVolForecast) -> None:
         )
 
 
-def test_options_bought_and_spreads_are_covered_too(make_book, two_regimes) -> None:  # type: ignore[no-untyped-def]
+def test_options_bought_and_spreads_are_covered_too(make_book, two_regimes) -> None:
     grid = forecast_grid(two_regimes, confidence_level=0.95, horizon=DAY)
     n = 10_000
     outcome = simulated_grid(two_regimes, n, rng=np.random.default_rng(14), horizon=DAY)
