@@ -135,12 +135,16 @@ def _difference(h: Array, t: Array) -> Array:
     return _ratio(h + t) - _ratio(h - t)
 
 
-def _inputs(
+def checked_inputs(
     forward: ArrayLike, strike: ArrayLike, expiry: ArrayLike, sigma_ann: ArrayLike, call: ArrayLike
 ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
+    """Return the arguments of an option as arrays of one shape, or stop if one is out of range."""
     kind = np.asarray(call)
     if kind.dtype != np.bool_:
-        kind = _as_flag(kind)
+        raise InputError(
+            f"call must be True for calls and False for puts, had type {kind.dtype}; compare the "
+            "kind first"
+        )
     forward, strike, expiry, sigma_ann, kind = np.broadcast_arrays(
         positive("forward", forward),
         positive("strike", strike),
@@ -151,19 +155,12 @@ def _inputs(
     return forward, strike, expiry, sigma_ann, kind
 
 
-def _as_flag(call: NDArray[np.generic]) -> NDArray[np.bool_]:
-    raise InputError(
-        f"call must be True for calls and False for puts, had type {call.dtype}; compare the kind "
-        "first"
-    )
-
-
 def undiscounted_value(
     forward: Array, strike: Array, total_sigma: Array, call: NDArray[np.bool_]
 ) -> Array:
     """Return the undiscounted value of checked, equally shaped arrays."""
     x = log_moneyness(forward, strike)
-    time_value = np.sqrt(forward * strike) * normalised_value(-np.abs(x), total_sigma)
+    time_value = np.sqrt(forward) * np.sqrt(strike) * normalised_value(-np.abs(x), total_sigma)
     return np.asarray(intrinsic(forward, strike, call) + time_value)
 
 
@@ -206,7 +203,7 @@ def black76(
     InputError
         If a number is not finite or out of range.
     """
-    f, k, time, sigma, kind = _inputs(forward, strike, expiry, sigma_ann, call)
+    f, k, time, sigma, kind = checked_inputs(forward, strike, expiry, sigma_ann, call)
     discount_rate = finite("rate", rate)
     f, k, time, sigma, kind, r = np.broadcast_arrays(f, k, time, sigma, kind, discount_rate)
     discount = np.exp(-r * time)

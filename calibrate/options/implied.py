@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfinv
 
 from ...errors import ConvergenceError, InputError
-from .black import _inputs, intrinsic, log_moneyness, normalised_value
+from .black import checked_inputs, intrinsic, log_moneyness, normalised_value
 from .checks import finite, positive
 
 Array = NDArray[np.float64]
@@ -68,7 +68,7 @@ def implied_volatility(
     InputError
         If a number is not finite or out of range, or a price is outside its bounds.
     """
-    f, k, time, _, kind = _inputs(forward, strike, expiry, 0.0, call)
+    f, k, time, _, kind = checked_inputs(forward, strike, expiry, 0.0, call)
     value, r = finite("price", price), finite("rate", rate)
     value, f, k, time, kind, r = np.broadcast_arrays(value, f, k, time, kind, r)
     discount = np.exp(-r * time)
@@ -76,7 +76,7 @@ def implied_volatility(
     # to the last digit comes back as exactly that.
     time_value = (value - discount * intrinsic(f, k, kind)) / discount
     x = -np.abs(log_moneyness(f, k))
-    beta = time_value / np.sqrt(f * k)
+    beta = time_value / (np.sqrt(f) * np.sqrt(k))
     impossible = (beta < 0.0) | (beta >= np.exp(0.5 * x)) | (time == 0.0)
     if impossible.any() and outside == "raise":
         raise InputError(_refusal(value, impossible, time))

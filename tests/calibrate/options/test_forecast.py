@@ -109,7 +109,7 @@ def test_sampled_moves_have_the_forecast_moments(two_regimes: SpotVolForecast) -
 def test_the_disc_holds_the_confidence_exactly(
     two_regimes: SpotVolForecast, confidence_level: float
 ) -> None:
-    n, radius = 12_000, np.sqrt(-2 * np.log(1 - confidence_level))
+    n, radius = 6_000, np.sqrt(-2 * np.log(1 - confidence_level))
     r, v = two_regimes.sample(n, rng=np.random.default_rng(12))
     scale = np.sqrt(two_regimes.variance * 3 / 5)
     z = stats.norm.ppf((two_regimes.probability * stats.t(5).cdf(r[:, None] / scale)).sum(axis=1))
