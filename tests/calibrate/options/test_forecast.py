@@ -230,6 +230,23 @@ def test_every_node_lies_beside_the_region_and_unmoved_is_one_of_them() -> None:
     assert bottom == pytest.approx(0.02 - 0.1 * radius, rel=1e-3)
 
 
+def test_a_node_has_the_extremes_of_both_segments_beside_it() -> None:
+    n_side, radius = 3, np.sqrt(-2 * np.log(0.01))
+    grid = forecast_grid(one_regime(), confidence_level=0.99, n_side=n_side)
+    count = 2 * n_side + 1
+    log_vol = np.log1p(grid.vol_move)
+    score = radius * np.linspace(-1, 1, count)
+    for j in range(count):
+        z = np.linspace(score[max(j - 1, 0)], score[min(j + 1, count - 1)], 2_001)
+        # The edge of an ellipse with the leverage of one_regime, -0.5.
+        reach = np.sqrt(0.75) * np.sqrt(np.maximum(radius**2 - z**2, 0.0))
+        top = (0.02 + 0.1 * (-0.5 * z + reach)).max()
+        bottom = (0.02 + 0.1 * (-0.5 * z - reach)).min()
+        # The region is looked at in 17 points of each segment.
+        assert log_vol[j] == pytest.approx(top, abs=5e-4)
+        assert log_vol[j + 2 * count] == pytest.approx(bottom, abs=5e-4)
+
+
 def test_a_ladder_reaches_where_the_region_does() -> None:
     moves = forecast_moves(one_regime(), confidence_level=0.99)
     grid = forecast_grid(one_regime(), confidence_level=0.99)
