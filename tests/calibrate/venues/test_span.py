@@ -79,6 +79,22 @@ def test_a_calendar_spread_pays_for_each_spread_and_an_outright_does_not() -> No
     assert margin(*future((0.1, 5.0), (0.4, 3.0)), parameters=rules).inter_month_charge == 0.0
 
 
+def test_the_minimum_is_a_floor_under_scanning_risk_and_spreads_together() -> None:
+    book = Book.of(
+        [
+            (Kind.FUTURE, NAN, 0.1, 2.0),
+            (Kind.FUTURE, NAN, 0.4, -2.0),
+            (Kind.CALL, 9000.0, 0.1, -1.0),
+        ]
+    )
+    marks = Marks.flat(book, spot=1500.0, sigma_ann=0.1)
+    got = margin(
+        book, marks, parameters=replace(RULES, spread_charge=12.0, short_option_charge=30.0)
+    )
+    assert got.inter_month_charge == pytest.approx(24.0)
+    assert got.risk == got.short_option_minimum == 30.0
+
+
 def test_options_form_spreads_by_their_delta() -> None:
     book = Book.of([(Kind.CALL, 1500.0, 0.1, 4.0), (Kind.FUTURE, NAN, 0.4, -3.0)])
     marks = Marks.flat(book, spot=1500.0, sigma_ann=0.4)
