@@ -1,0 +1,1 @@
+"""Margin rules of venues, one module each."""
