@@ -1,6 +1,6 @@
 """What a margin policy is given: losses, forecasts, and nothing from after an origin."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +124,12 @@ class MarginMarket:
     ) -> NDArray[np.float64]:
         """Apply a margin rule to every side in own time; return a margin array."""
         out = np.full(self.shape, np.nan)
+        for series, i, s in self.sides():
+            out[series.rows, i, s] = compute(series)
+        return out
+
+    def sides(self) -> Iterator[tuple[SideSeries, int, int]]:
+        """Yield every side of every instrument, and its places on the axes of a margin array."""
         panel, log_loss = self.history.panel, self.log_loss()
         for i in range(panel.n_instruments):
             rows = np.flatnonzero(panel.present[:, i])
@@ -141,5 +147,4 @@ class MarginMarket:
                     first=int(np.searchsorted(rows, self.first_row)),
                     variance={name: array[rows, i] for name, array in self.variance.items()},
                 )
-                out[rows, i, s] = compute(series)
-        return out
+                yield series, i, s

@@ -7,7 +7,7 @@ at risk and expected shortfall.
 
 from .empirical import Empirical
 from .horizon import VarianceRecursion, simulate_horizon, simulated_tails
-from .law import ScoreLaw, Tail, law_tails
+from .law import ScoreLaw, Tail, law_tails, rolling_law
 from .normal import Normal, normal_tail
 from .pareto import Pareto
 from .skew_t import SkewT, skew_t_tail
@@ -36,6 +36,7 @@ __all__ = [
     "VarianceRecursion",
     "law_tails",
     "normal_tail",
+    "rolling_law",
     "simulate_horizon",
     "simulated_tails",
     "skew_t_tail",

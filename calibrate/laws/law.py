@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, NotEnoughHistoryError
 from ...features import History
+from ...markets import Panel
 from ...models import TAIL_PROBABILITIES, Forecast
 
 Values = NDArray[np.float64]
@@ -139,12 +140,8 @@ def law_tails(forecast: Forecast, history: History, law: ScoreLaw, *, first_row:
         column = history.targets.at(horizon)
         log_return = history.targets.log_return[origins, :, column]
         score = np.stack([-log_return, log_return], axis=-1) / sigma[:, :, k, None]
-        _roll(
-            (quantile[:, :, k], beyond[:, :, k]),
-            score,
-            known_at[:, :, column],
-            law,
-            history=history,
+        quantile[:, :, k], beyond[:, :, k] = rolling_law(
+            score, known_at[:, :, column], law, panel=history.panel
         )
     scaled: dict[str, Any] = {}
     for s, side in enumerate(("lower", "upper")):
@@ -153,30 +150,47 @@ def law_tails(forecast: Forecast, history: History, law: ScoreLaw, *, first_row:
     return replace(forecast, **scaled)
 
 
-def _roll(
-    out: tuple[Values, Values],
+def rolling_law(
     score: Values,
     known_at: NDArray[np.intp],
     law: ScoreLaw,
     *,
-    history: History,
-) -> None:
-    """Fill the tails of every origin, shape (n_origins, n_instruments, 2, n_tails), in place."""
-    panel = history.panel
+    panel: Panel,
+    tail_probabilities: Sequence[float] = TAIL_PROBABILITIES,
+) -> tuple[Values, Values]:
+    """Fit a law anew every 28 days to the scores of the last 1,000 trading days that were known.
+
+    Parameters
+    ----------
+    score : ndarray, shape (n, n_instruments, n_sides)
+        Loss over volatility of consecutive origins; NaN where not known.
+    known_at : ndarray of int, shape (n, n_instruments)
+        Row at whose close the score of an origin is known.
+    law : ScoreLaw
+        What is fitted: each side of each instrument to its own scores, or all to all.
+    panel : Panel
+        For the length of a period and of a session.
+    tail_probabilities : sequence of float
+        Of the tails.
+
+    Returns
+    -------
+    quantile, mean_beyond : ndarray, shape (n, n_instruments, n_sides, n_tails)
+        NaN until there are 100 scores.
+    """
+    out = np.full((2, *score.shape, len(tail_probabilities)), np.nan)
     window = _WINDOW_SESSIONS * int(panel.periods_per_session.max())
     step = max(1, round(_STEP_DAYS * panel.periods_per_day))
+    everywhere: tuple[Any, ...] = (slice(None), slice(None))
     for row in range(0, len(score), step):
         first = max(0, row - window + 1)
         known = known_at[first : row + 1] <= row
         past = np.where(known[..., None], score[first : row + 1], np.nan)
-        for i, s in np.ndindex(score.shape[1:]):
-            own = past if law.pooled else past[:, i, s]
+        for place in [everywhere] if law.pooled else np.ndindex(score.shape[1:]):
+            own = past[:, *place]
             finite = own[np.isfinite(own)]
             if len(finite) >= NEEDED and finite.any():
-                tail = law.fit(finite, tail_probabilities=TAIL_PROBABILITIES)
-                if law.pooled:
-                    i, s = slice(None), slice(None)
-                out[0][row : row + step, i, s] = tail.quantile
-                out[1][row : row + step, i, s] = tail.mean_beyond
-            if law.pooled:
-                break
+                tail = law.fit(finite, tail_probabilities=tail_probabilities)
+                out[0][row : row + step, *place] = tail.quantile
+                out[1][row : row + step, *place] = tail.mean_beyond
+    return out[0], out[1]

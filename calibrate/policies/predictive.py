@@ -2,8 +2,8 @@
 
 The forecast sets the volatility. The multiple that holds the breach rate is the tail of past losses
 over it, the instrument's own and that of all instruments and both sides (:mod:`..pooling`), read at
-a level that adaptive conformal inference moves. How far the margin follows the forecast is learned:
-the scale is
+a level that coverage control moves (:mod:`..coverage`). How far the margin follows the forecast is
+learned: the scale is
 
     sigma_usual * (sigma_forecast / sigma_usual) ** r
 
@@ -15,8 +15,7 @@ chosen anew every 28 days of periods from outcomes that were known by then. Tail
 so that it leaves three quarters only for exponents that were clearly better.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 
@@ -24,7 +23,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..conformal import adaptive_conformal_margin
+from ..coverage import AdaptiveConformal, CoverageRule
+from ..laws import ScoreLaw, rolling_law
 from ..market import MarginMarket, SideSeries
 from ..pooling import PooledTail, pooled_tail
 from ..schedule import Generation
@@ -43,9 +43,7 @@ _CHOOSE_DAYS = 28  # days of panel rows between two choices
 _USUAL_SESSIONS = 500
 _WINDOW_SESSIONS = 1_000  # of own scores, and of panel rows whose scores are pooled
 _POOL_DAYS = 7  # days of panel rows between two readings of the pooled tail
-_POOL_SESSIONS = 500  # trading days of own scores that the pooled tail counts as
 _NEEDED = 250
-_ACI_RATE = 0.001  # a breach of a 1 % margin lowers its level by a tenth
 _RELUCTANCE = 0.01  # how much better an exponent 0.25 away must have been, relative
 
 
@@ -64,12 +62,23 @@ class Predictive:
     exponents : tuple of pairs of float
         Exponents to choose from, above and below the usual volatility; ``((1.0, 1.0),)`` takes the
         forecast at its word.
+    law : ScoreLaw, optional
+        Law whose quantile of past scores the scale is multiplied by, before coverage control reads
+        the multiple of that. Without one, coverage control reads the whole multiple.
+    coverage : CoverageRule
+        What holds the breach rate; it keeps the scores of 1,000 trading days.
+    pooled_sessions : float
+        Trading days of own scores that the tail of all instruments and sides counts as; 0 leaves
+        each side to its own.
     """
 
     model: str
     name: str = "predictive"
     generation: Generation = Generation.PREDICTIVE
     exponents: tuple[tuple[float, float], ...] = RESPONSIVENESS
+    law: ScoreLaw | None = None
+    coverage: CoverageRule = field(default_factory=AdaptiveConformal)
+    pooled_sessions: float = 500.0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -100,18 +109,52 @@ class Predictive:
     def _candidate(
         self, market: MarginMarket, responsiveness: tuple[float, float]
     ) -> NDArray[np.float64]:
-        scale = partial(self._scale, responsiveness=responsiveness)
+        base = market.each_side(partial(self._scale, responsiveness=responsiveness))
+        score = market.log_loss() / base
+        if self.law is not None:
+            tails = rolling_law(
+                score,
+                market.known_at(),
+                self.law,
+                panel=market.history.panel,
+                tail_probabilities=(market.tail_probability,),
+            )
+            multiple = tails[0][..., 0]
+            base, score = base * multiple, score / multiple
+        pooled = self._pooled(score, market)
+        out = np.full(market.shape, np.nan)
+        for series, i, s in market.sides():
+            quantile = self._quantile(score[series.rows, i, s], series, pooled)
+            log_margin = quantile * base[series.rows, i, s]
+            out[series.rows, i, s] = series.rate(np.where(log_margin > 0.0, log_margin, np.nan))
+        return out
+
+    def _pooled(self, score: NDArray[np.float64], market: MarginMarket) -> PooledTail:
+        if self.pooled_sessions == 0.0:
+            return PooledTail.none(len(score))
         panel = market.history.panel
         session = int(panel.periods_per_session.max())
-        pooled = pooled_tail(
-            market.log_loss() / market.each_side(scale),
+        return pooled_tail(
+            score,
             market.known_at(),
             tail_probability=market.tail_probability,
             window=_WINDOW_SESSIONS * session,
             step=max(1, round(_POOL_DAYS * panel.periods_per_day)),
-            weight=float(_POOL_SESSIONS * session),
+            weight=float(self.pooled_sessions * session),
         )
-        return market.each_side(partial(_rate, scale=scale, pooled=pooled))
+
+    def _quantile(
+        self, score: NDArray[np.float64], series: SideSeries, pooled: PooledTail
+    ) -> NDArray[np.float64]:
+        window = _WINDOW_SESSIONS * series.session
+        rule = replace(self.coverage, window=window, needed=min(_NEEDED, window))
+        run = rule.run(
+            score,
+            tail_probability=series.tail_probability,
+            lag=series.horizon,
+            pooled=pooled.at(series.rows),
+        )
+        return run.quantile
 
     def _scale(
         self, series: SideSeries, *, responsiveness: tuple[float, float]
@@ -121,26 +164,6 @@ class Predictive:
         apart = log_sigma - usual
         above, below = responsiveness
         return np.asarray(np.exp(usual + np.where(apart > 0.0, above, below) * apart))
-
-
-def _rate(
-    series: SideSeries,
-    *,
-    scale: Callable[[SideSeries], NDArray[np.float64]],
-    pooled: PooledTail,
-) -> NDArray[np.float64]:
-    window = _WINDOW_SESSIONS * series.session
-    calibrated = adaptive_conformal_margin(
-        series.log_loss,
-        scale(series),
-        tail_probability=series.tail_probability,
-        horizon=series.horizon,
-        window=window,
-        needed=min(_NEEDED, window),
-        rate=_ACI_RATE / series.horizon,  # outcomes overlap: one move is seen `horizon` times
-        pooled=pooled.at(series.rows),
-    )
-    return series.rate(np.where(calibrated.margin > 0.0, calibrated.margin, np.nan))
 
 
 def choose_candidate(
