@@ -38,8 +38,8 @@ class Accounts:
         bad = ~np.isfinite(self.quantity)
         if bad.any():
             raise InputError(
-                f"quantity must be finite, found {bad.sum()} NaN or infinite, the first at position "
-                f"{int(bad.argmax())}; leave out positions that are not known to exist"
+                f"quantity must be finite, found {bad.sum()} NaN or infinite, the first at "
+                f"position {int(bad.argmax())}; leave out positions that are not known to exist"
             )
         if len(self.instrument) and self.instrument.min() < 0:
             raise InputError(f"instrument must not be negative, found {self.instrument.min()}")

@@ -16,9 +16,9 @@ from .accounts import Accounts
 from .kernels import fill_rows, move_rows
 from .running import run_rows
 from .scenarios import ScenarioSet
-from .tail import RiskMeasure, check_positions, check_size, tail_rule
+from .tail import RiskMeasure, check_positions, tail_rule
 
-_SPARE = 8
+_SPARE = 4
 _MOST_SMALL = np.iinfo(np.uint16).max
 
 
@@ -42,7 +42,7 @@ class IncrementalMargin:
     kept : int, optional
         Scenarios that an account keeps; at least those that the tail can need. More of them cost
         time and memory on every move, and put off the next booking. Twice those of the tail and
-        eight by default.
+        four by default.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class IncrementalMargin:
         measure: RiskMeasure | str = RiskMeasure.EXPECTED_SHORTFALL,
         kept: int | None = None,
     ) -> None:
-        check_positions(accounts, scenarios)
+        self._limit = check_positions(accounts, scenarios)
         self._rule = tail_rule(scenarios, confidence_level=confidence_level, measure=measure)
         wanted = 2 * self._rule.count + _SPARE if kept is None else kept
         if wanted < self._rule.count:
@@ -133,11 +133,11 @@ class IncrementalMargin:
                 f"new_pnl must be finite, found {np.sum(~np.isfinite(row))} NaN or infinite; the "
                 "margins are as before the move"
             )
-        check_size(self._accounts, row[None, :])
+        self._limit.check(row)
         rise = self._pnl[instrument] - row
         self._pnl[instrument] = row
         holder, held = self._holders.of(instrument)
-        refilled = np.zeros(len(holder), dtype=np.int64)
+        refilled = np.zeros(len(holder), dtype=np.bool_)
 
         def task(first: int, last: int) -> None:
             move_rows(

@@ -71,6 +71,8 @@ def sort_down(value: Array, which: NDArray[np.integer]) -> None:
     """Sort by insertion, largest first: short lists, and nearly sorted ones."""
     for i in range(1, len(value)):
         moving, name = value[i], which[i]
+        if value[i - 1] >= moving:
+            continue
         j = i - 1
         while j >= 0 and value[j] < moving:
             value[j + 1], which[j + 1] = value[j], which[j]
@@ -314,6 +316,41 @@ def fill_rows(
         out[a, 0], out[a, 1] = read_sorted(kept[a], scenario[a], weight, tail_probability)
 
 
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _shift(kept: Array, scenario: NDArray[np.integer], units: float, rise: Array) -> None:
+    for c in range(len(kept)):
+        kept[c] += units * rise[scenario[c]]
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _lowest(kept: Array, count: int) -> float:
+    lowest = kept[0]
+    for c in range(1, count):
+        lowest = min(lowest, kept[c])
+    return float(lowest)
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _in_order(kept: Array, count: int) -> bool:
+    """Whether the first `count` losses are still the largest, in whatever order."""
+    highest = kept[count]
+    for c in range(count + 1, len(kept)):
+        highest = max(highest, kept[c])
+    return bool(_lowest(kept, count) >= highest)
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _read_even(
+    kept: Array, count: int, weight: float, tail_probability: float
+) -> tuple[float, float]:
+    """Do what :func:`read_sorted` does, for equal weights and a tail in any order."""
+    lowest, total = _lowest(kept, count), 0.0
+    for c in range(count):
+        total += kept[c]
+    spare = max(count * weight - tail_probability, 0.0)
+    return lowest, (weight * total - spare * lowest) / (count * weight - spare)
+
+
 @njit(nogil=True, cache=True)
 def move_rows(
     offsets: Offsets,
@@ -330,26 +367,28 @@ def move_rows(
     scenario: NDArray[np.integer],
     bound: Array,
     out: Array,
-    refilled: NDArray[np.int64],
+    refilled: NDArray[np.bool_],
     first: int,
     last: int,
 ) -> None:
     """Update the holders from `first` to `last` of an instrument whose loss per unit has risen.
 
-    The kept losses move exactly, the bound on the others by the most that any scenario can. While
+    The first `count` kept losses are the tail, in any order if all weights are equal. The kept
+    losses move exactly, the bound on the others by the most that any scenario can. While
     the tail stays above the bound it is the tail of all scenarios; if not, the account is booked
     anew. `pnl` is the one after the move, `rise` the fall of its row.
     """
     loss = np.empty(pnl.shape[1])
     value, which = np.empty(kept.shape[1]), np.empty(kept.shape[1], np.int32)
     highest, lowest = rise.max(), rise.min()
+    even = weight.min() == weight.max()
     for h in range(first, last):
         a, q = holder[h], held[h]
-        for c in range(kept.shape[1]):
-            kept[a, c] += q * rise[scenario[a, c]]
+        _shift(kept[a], scenario[a], q, rise)
         bound[a] += q * highest if q > 0.0 else q * lowest
-        sort_down(kept[a], scenario[a])
-        if kept[a, count - 1] < bound[a]:
+        if not even or (count < kept.shape[1] and not _in_order(kept[a], count)):
+            sort_down(kept[a], scenario[a])
+        if _lowest(kept[a], count) < bound[a]:
             _refill(
                 a,
                 offsets,
@@ -363,5 +402,8 @@ def move_rows(
                 scenario,
                 bound,
             )
-            refilled[h] = 1
-        out[a, 0], out[a, 1] = read_sorted(kept[a], scenario[a], weight, tail_probability)
+            refilled[h] = True
+        if even:
+            out[a, 0], out[a, 1] = _read_even(kept[a], count, weight[0], tail_probability)
+        else:
+            out[a, 0], out[a, 1] = read_sorted(kept[a], scenario[a], weight, tail_probability)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numba
 
@@ -21,7 +22,7 @@ def run_rows(task: Callable[[int, int], None], n_rows: int, *, least: int = 512)
     threads = int(numba.get_num_threads())
     n_ranges = min(4 * threads if threads > 1 else 1, max(n_rows // least, 1))
     edges = [n_rows * i // n_ranges for i in range(n_ranges + 1)]
-    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+    ranges = list(pairwise(edges))
     if n_ranges == 1:
         task(0, n_rows)
         return

@@ -1,5 +1,6 @@
 """Margin of many accounts: the tail of what their books lose in joint scenarios."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -70,9 +71,7 @@ def tail_rule(
     # The lightest scenarios fill the tail slowest.
     filled = np.cumsum(np.sort(weight))
     count = int(np.searchsorted(filled, tail_probability - 1e-12)) + 1
-    return TailRule(
-        measure=kind, tail_probability=tail_probability, count=min(count, len(weight))
-    )
+    return TailRule(measure=kind, tail_probability=tail_probability, count=min(count, len(weight)))
 
 
 def scenario_risk(
@@ -155,7 +154,32 @@ def portfolio_margin(
     return np.maximum(scenario_risk(accounts, scenarios, rule=rule), 0.0)
 
 
-def check_positions(accounts: Accounts, scenarios: ScenarioSet) -> None:
+@dataclass(frozen=True)
+class SizeLimit:
+    """The largest book: no loss may overflow.
+
+    Attributes
+    ----------
+    positions : int
+        Most positions of an account.
+    units : float
+        Most units of a position.
+    """
+
+    positions: int
+    units: float
+
+    def check(self, pnl: NDArray[np.float64]) -> None:
+        """Refuse scenarios in which the largest book could overflow."""
+        money = max(float(pnl.max(initial=0.0)), -float(pnl.min(initial=0.0)))
+        if not math.isfinite(self.positions * self.units * money):
+            raise InputError(
+                f"the loss of a book must be finite, but up to {self.positions} positions of up to "
+                f"{self.units:.3g} units at up to {money:.3g} a unit overflow; check the units"
+            )
+
+
+def check_positions(accounts: Accounts, scenarios: ScenarioSet) -> SizeLimit:
     """Refuse positions without scenarios, and books whose losses would overflow."""
     highest = int(accounts.instrument.max(initial=-1))
     if highest >= scenarios.n_instruments:
@@ -163,19 +187,10 @@ def check_positions(accounts: Accounts, scenarios: ScenarioSet) -> None:
             f"every instrument held must have scenarios, instrument {highest} has none among "
             f"{scenarios.n_instruments}; a position without a scenario is not without risk"
         )
-    check_size(accounts, scenarios.pnl)
-
-
-def check_size(accounts: Accounts, pnl: NDArray[np.float64]) -> None:
-    """Refuse books whose losses could overflow."""
-    if not accounts.n_positions:
-        return
-    units = max(float(accounts.quantity.max()), -float(accounts.quantity.min()))
-    money = max(float(pnl.max(initial=0.0)), -float(pnl.min(initial=0.0)))
-    most = int(np.diff(accounts.offsets).max())
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.float64(units) * np.float64(money) * most):
-            raise InputError(
-                f"the loss of a book must be finite, but up to {most} positions of up to {units:.3g} "
-                f"units at up to {money:.3g} a unit overflow; check the units of the quantities"
-            )
+    quantity = accounts.quantity
+    limit = SizeLimit(
+        positions=int(np.diff(accounts.offsets).max(initial=0)),
+        units=max(float(quantity.max(initial=0.0)), -float(quantity.min(initial=0.0))),
+    )
+    limit.check(scenarios.pnl)
+    return limit
