@@ -1,11 +1,13 @@
 """Accounts: positions of many accounts in slices of flat arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ShapeError
+from .kernels import Book
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +110,10 @@ class Accounts:
         """Number of positions of all accounts."""
         return len(self.instrument)
 
+    def book(self) -> Book:
+        """Return the arrays for the kernels."""
+        return Book(self.offsets, self.instrument, self.quantity)
+
     def owner(self) -> NDArray[np.int64]:
         """Return the account of every position, shape (n_positions,)."""
         return np.repeat(np.arange(self.n_accounts), np.diff(self.offsets))
@@ -161,6 +167,13 @@ class Accounts:
         )
 
 
+def sums_by_account(
+    values: NDArray[np.float64], owner: NDArray[np.int64], *, n_accounts: int
+) -> NDArray[np.float64]:
+    """Sum values by the account they belong to, shape (n_accounts,)."""
+    return np.bincount(owner, weights=values, minlength=n_accounts).astype(np.float64)
+
+
 def _whole(values: ArrayLike, name: str) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
@@ -168,13 +181,13 @@ def _whole(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _read_only(values: ArrayLike, name: str, kind: type) -> NDArray[np.generic]:
+def _read_only(values: ArrayLike, name: str, kind: type) -> NDArray[Any]:
     if np.issubdtype(kind, np.integer):
         whole = _whole(values, name)
         limit = np.iinfo(kind)
         if whole.size and (whole.min() < limit.min or whole.max() > limit.max):
             raise InputError(f"{name} must fit into {kind.__name__}, went up to {whole.max()}")
-        array = whole.astype(kind)
+        array: NDArray[Any] = whole.astype(kind)
     else:
         array = np.array(values, dtype=kind)
     if array.ndim != 1:

@@ -1,6 +1,7 @@
 """Euler allocation: which position asks for how much of its account's risk."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,21 +89,6 @@ def allocate(
     around = neighbours if rule.measure == RiskMeasure.VALUE_AT_RISK else -1
     contribution, risk = np.zeros(accounts.n_positions), np.zeros(accounts.n_accounts)
 
-    def task(first: int, last: int) -> None:
-        allocate_rows(
-            accounts.offsets,
-            accounts.instrument,
-            accounts.quantity,
-            scenarios.pnl,
-            scenarios.weights,
-            rule.tail_probability,
-            rule.count,
-            around,
-            contribution,
-            risk,
-            first,
-            last,
-        )
-
+    task = partial(allocate_rows, accounts.book(), rule.over(scenarios), around, contribution, risk)
     run_rows(task, accounts.n_accounts)
     return Allocation(contribution=contribution, risk=risk)

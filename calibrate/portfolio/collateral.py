@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ShapeError
-from .accounts import Accounts
+from .accounts import Accounts, sums_by_account
 from .requirement import MarginRules
 from .scenarios import ScenarioSet
 from .tail import check_positions, scenario_risk, tail_rule
@@ -146,7 +146,7 @@ def collateral_value(
     relied_on = replace(collateral, quantity=collateral.quantity * part)
     cut = market * part * terms.haircut[row]
     by_account = [
-        np.bincount(owner, weights=values, minlength=book.n_accounts)
+        sums_by_account(values, owner, n_accounts=book.n_accounts)
         for values in (market, kept, counted, cut)
     ]
     rule = tail_rule(scenarios, confidence_level=rules.confidence_level, measure=rules.measure)

@@ -83,8 +83,8 @@ def fit_dcc(residual: ArrayLike, *, target: ArrayLike | None = None) -> DccFit:
         raise ShapeError(f"residual must have shape (n_periods, 2 or more), was {z.shape}")
     if not np.isfinite(z).all():
         raise InputError(
-            f"residual must be finite, found {np.sum(~np.isfinite(z))} that are not; use dates that "
-            "all instruments share"
+            f"residual must be finite, found {np.sum(~np.isfinite(z))} that are not; use dates "
+            "that all instruments share"
         )
     if len(z) < _FEWEST:
         raise NotEnoughHistoryError(f"at least {_FEWEST} periods are needed, found {len(z)}")
@@ -165,7 +165,7 @@ def _step(q: Array, z: Array, target: Array, a: float, b: float) -> None:
 
 @njit(cache=True, nogil=True)
 def dcc_log_likelihood(z: Array, target: Array, a: float, b: float) -> float:
-    """Normal log-likelihood of the residuals given unit variances; minus infinity if impossible."""
+    """Compute the normal log-likelihood given unit variances; minus infinity if impossible."""
     n_periods, n = z.shape
     q, lower, solved = target.copy(), np.zeros((n, n)), np.empty(n)
     total = -0.5 * n_periods * n * np.log(2.0 * np.pi)

@@ -8,12 +8,14 @@ While the tail stays above the bound, no other scenario can have entered it and 
 of the whole set; when it does not, this account alone is booked anew.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ShapeError
 from .accounts import Accounts
-from .kernels import fill_rows, move_rows
+from .kernels import Kept, Move, Tail, fill_rows, move_rows
 from .running import run_rows
 from .scenarios import ScenarioSet
 from .tail import RiskMeasure, check_positions, tail_rule
@@ -66,47 +68,36 @@ class IncrementalMargin:
             raise InputError(
                 f"kept must be at least {self._rule.count}, the scenarios of the tail, was {kept}"
             )
-        self._accounts, self._weight = accounts, scenarios.weights
         self._pnl = scenarios.pnl.copy()
+        self._tail = Tail(
+            self._pnl, scenarios.weights, self._rule.tail_probability, self._rule.count
+        )
+        self._book = accounts.book()
         self._holders = _Holders(accounts, scenarios.n_instruments)
         n, k = accounts.n_accounts, min(wanted, scenarios.n_scenarios)
         small = scenarios.n_scenarios <= _MOST_SMALL
-        self._kept = np.empty((n, k))
-        self._scenario = np.empty((n, k), np.uint16 if small else np.int32)
-        self._bound, self._risk = np.empty(n), np.empty((n, 2))
-        self.rebooked = n
-        run_rows(self._fill, n)
-
-    def _fill(self, first: int, last: int) -> None:
-        fill_rows(
-            self._accounts.offsets,
-            self._accounts.instrument,
-            self._accounts.quantity,
-            self._pnl,
-            self._weight,
-            self._rule.tail_probability,
-            self._kept,
-            self._scenario,
-            self._bound,
-            self._risk,
-            first,
-            last,
+        self._kept = Kept(
+            loss=np.empty((n, k)),
+            scenario=np.empty((n, k), np.uint16 if small else np.int32),
+            bound=np.empty(n),
+            risk=np.empty((n, 2)),
         )
+        self.rebooked = n
+        run_rows(partial(fill_rows, self._book, self._tail, self._kept), n)
 
     @property
     def margin(self) -> NDArray[np.float64]:
         """Money, never negative, shape (n_accounts,); a new array."""
-        return np.maximum(self._risk[:, self._rule.column], 0.0)
+        return np.maximum(self._kept.risk[:, self._rule.column], 0.0)
 
     @property
     def nbytes(self) -> int:
         """Memory of the state in bytes, without the accounts themselves."""
-        own = (self._kept, self._scenario, self._bound, self._risk, self._pnl)
-        return sum(array.nbytes for array in own) + self._holders.nbytes
+        return sum(array.nbytes for array in (*self._kept, self._pnl)) + self._holders.nbytes
 
     def scenarios(self) -> ScenarioSet:
         """Return the scenarios as they now are."""
-        return ScenarioSet(pnl=self._pnl, weight=self._weight)
+        return ScenarioSet(pnl=self._pnl, weight=self._tail.weight)
 
     def move(self, instrument: int, new_pnl: ArrayLike) -> NDArray[np.int32]:
         """Give an instrument new scenarios, and its holders new margins.
@@ -126,8 +117,8 @@ class IncrementalMargin:
         if not 0 <= instrument < len(self._pnl):
             raise InputError(f"instrument must be in [0, {len(self._pnl)}), was {instrument}")
         row = np.array(new_pnl, dtype=np.float64)
-        if row.shape != self._weight.shape:
-            raise ShapeError(f"new_pnl must have shape {self._weight.shape}, was {row.shape}")
+        if row.shape != self._tail.weight.shape:
+            raise ShapeError(f"new_pnl must have shape {self._tail.weight.shape}, was {row.shape}")
         if not np.isfinite(row).all():
             raise InputError(
                 f"new_pnl must be finite, found {np.sum(~np.isfinite(row))} NaN or infinite; the "
@@ -137,32 +128,11 @@ class IncrementalMargin:
         rise = self._pnl[instrument] - row
         self._pnl[instrument] = row
         holder, held = self._holders.of(instrument)
-        refilled = np.zeros(len(holder), dtype=np.bool_)
-
-        def task(first: int, last: int) -> None:
-            move_rows(
-                self._accounts.offsets,
-                self._accounts.instrument,
-                self._accounts.quantity,
-                self._pnl,
-                self._weight,
-                self._rule.tail_probability,
-                self._rule.count,
-                holder,
-                held,
-                rise,
-                self._kept,
-                self._scenario,
-                self._bound,
-                self._risk,
-                refilled,
-                first,
-                last,
-            )
-
+        move = Move(holder, held, rise, np.zeros(len(holder), dtype=np.bool_))
         # An account holds an instrument once, so that no two ranges write the same row.
+        task = partial(move_rows, self._book, self._tail, self._kept, move)
         run_rows(task, len(holder), least=4_096)
-        self.rebooked = int(refilled.sum())
+        self.rebooked = int(move.rebooked.sum())
         return holder
 
 

@@ -8,13 +8,14 @@ books cancel, and what is left must not be rounding.
 The kernels expect finite numbers and consistent shapes; their callers check both.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int32]
-Offsets = NDArray[np.int64]
 
 # No NaN reaches the kernels and sums may be reordered: both let the compiler use wide registers.
 _FAST = {"nnan", "nsz", "contract", "reassoc"}
@@ -22,13 +23,59 @@ _BLOCK = 16
 _DUST = 1e-12  # probability that rounding may leave unfilled in a tail
 
 
+class Book(NamedTuple):
+    """Positions as in :class:`Accounts`."""
+
+    offsets: NDArray[np.int64]
+    instrument: Index
+    quantity: Array
+
+
+class Tail(NamedTuple):
+    """Scenarios and what is read from them; `count` is the most that the tail can need."""
+
+    pnl: Array
+    weight: Array
+    probability: float
+    count: int
+
+
+class Kept(NamedTuple):
+    """State of accounts that follow moves, one row each.
+
+    The first losses of a row are the tail, in any order if all weights are equal; `bound` is not
+    below any loss that is not kept; `risk` holds value at risk and expected shortfall.
+    """
+
+    loss: Array
+    scenario: NDArray[np.integer]
+    bound: Array
+    risk: Array
+
+
+class Move(NamedTuple):
+    """Who holds the instrument that moved, how much, and by how much a unit loses more."""
+
+    holder: Index
+    held: Array
+    rise: Array
+    rebooked: NDArray[np.bool_]
+
+
+class Scratch(NamedTuple):
+    """Room for one account."""
+
+    loss: Array
+    value: Array
+    which: Index
+
+
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def book_losses(
-    instrument: Index, quantity: Array, pnl: Array, first: int, last: int, loss: Array
-) -> None:
-    """Write the scenario losses of the positions from `first` to `last`; two in one pass."""
+def book_losses(book: Book, account: int, pnl: Array, loss: Array) -> None:
+    """Write the scenario losses of an account; two positions in one pass."""
+    instrument, quantity = book.instrument, book.quantity
     loss[:] = 0.0
-    p = first
+    p, last = book.offsets[account], book.offsets[account + 1]
     while p + 1 < last:
         here, there = quantity[p], quantity[p + 1]
         row, other = pnl[instrument[p]], pnl[instrument[p + 1]]
@@ -123,36 +170,24 @@ def read_sorted(
 
 
 @njit(nogil=True, cache=True)
-def risk_rows(
-    offsets: Offsets,
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    weight: Array,
-    tail_probability: float,
-    count: int,
-    out: Array,
-    first: int,
-    last: int,
-) -> None:
+def risk_rows(book: Book, tail: Tail, out: Array, first: int, last: int) -> None:
     """Write (value at risk, expected shortfall) of the accounts from `first` to `last`."""
-    loss = np.empty(pnl.shape[1])
-    value, which = np.empty(count), np.empty(count, np.int32)
+    loss = np.empty(tail.pnl.shape[1])
+    value, which = np.empty(tail.count), np.empty(tail.count, np.int32)
     for a in range(first, last):
-        if offsets[a] == offsets[a + 1]:
+        if book.offsets[a] == book.offsets[a + 1]:
             out[a] = 0.0
             continue
-        book_losses(instrument, quantity, pnl, offsets[a], offsets[a + 1], loss)
+        book_losses(book, a, tail.pnl, loss)
         select_largest(loss, value, which)
-        out[a, 0], out[a, 1] = read_sorted(value, which, weight, tail_probability)
+        out[a, 0], out[a, 1] = read_sorted(value, which, tail.weight, tail.probability)
 
 
 @njit(nogil=True, cache=True)
 def _shortfall_shares(
-    loss: Array, value: Array, which: Index, weight: Array, tail_probability: float, share: Array
+    loss: Array, edge: float, weight: Array, tail_probability: float, share: Array
 ) -> None:
     """Write each scenario's share of the tail; scenarios that tie at its edge share alike."""
-    edge, _ = read_sorted(value, which, weight, tail_probability)
     beyond, tied = 0.0, 0.0
     for s in range(len(loss)):
         beyond += weight[s] if loss[s] > edge else 0.0
@@ -191,47 +226,28 @@ def _quantile_shares(
 
 
 @njit(nogil=True, cache=True)
-def _book_contributions(
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    share: Array,
-    first: int,
-    last: int,
-    target: float,
-    out: Array,
+def _contributions(
+    book: Book, account: int, pnl: Array, share: Array, target: float, out: Array
 ) -> None:
     """Write what each position loses in the weighted scenarios, so that the sum is `target`."""
-    total, gross = 0.0, 0.0
+    first, last = book.offsets[account], book.offsets[account + 1]
+    total, gross = 0.0, np.zeros(last - first)
     for p in range(first, last):
-        mean, size = 0.0, 0.0
+        out[p] = 0.0
         for s in range(len(share)):
             if share[s] > 0.0:
-                lost = -quantity[p] * pnl[instrument[p], s]
-                mean += share[s] * lost
-                size += share[s] * abs(lost)
-        out[p] = mean
-        total += mean
-        gross += size
-    if gross == 0.0 or total == target:
-        return
-    for p in range(first, last):
-        size = 0.0
-        for s in range(len(share)):
-            if share[s] > 0.0:
-                size += share[s] * abs(quantity[p] * pnl[instrument[p], s])
-        out[p] += (target - total) * size / gross
+                lost = -book.quantity[p] * pnl[book.instrument[p], s]
+                out[p] += share[s] * lost
+                gross[p - first] += share[s] * abs(lost)
+        total += out[p]
+    if gross.sum() > 0.0:
+        out[first:last] += (target - total) * (gross / gross.sum())
 
 
 @njit(nogil=True, cache=True)
 def allocate_rows(
-    offsets: Offsets,
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    weight: Array,
-    tail_probability: float,
-    count: int,
+    book: Book,
+    tail: Tail,
     neighbours: int,
     out: Array,
     risk: Array,
@@ -242,78 +258,48 @@ def allocate_rows(
 
     Fewer than zero `neighbours` ask for the shortfall.
     """
-    loss, share = np.empty(pnl.shape[1]), np.empty(pnl.shape[1])
-    value, which = np.empty(count), np.empty(count, np.int32)
+    n = tail.pnl.shape[1]
+    loss, share = np.empty(n), np.empty(n)
+    value, which = np.empty(tail.count), np.empty(tail.count, np.int32)
     for a in range(first, last):
-        begin, end = offsets[a], offsets[a + 1]
         risk[a] = 0.0
-        if begin == end:
+        if book.offsets[a] == book.offsets[a + 1]:
             continue
-        book_losses(instrument, quantity, pnl, begin, end, loss)
+        book_losses(book, a, tail.pnl, loss)
         if neighbours >= 0:
-            risk[a] = _quantile_shares(loss, weight, tail_probability, neighbours, share)
+            risk[a] = _quantile_shares(loss, tail.weight, tail.probability, neighbours, share)
         else:
             select_largest(loss, value, which)
-            _, risk[a] = read_sorted(value, which, weight, tail_probability)
-            _shortfall_shares(loss, value, which, weight, tail_probability, share)
-        _book_contributions(instrument, quantity, pnl, share, begin, end, risk[a], out)
+            edge, risk[a] = read_sorted(value, which, tail.weight, tail.probability)
+            _shortfall_shares(loss, edge, tail.weight, tail.probability, share)
+        _contributions(book, a, tail.pnl, share, risk[a], out)
 
 
 @njit(nogil=True, cache=True)
-def _refill(
-    a: int,
-    offsets: Offsets,
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    loss: Array,
-    value: Array,
-    which: Index,
-    kept: Array,
-    scenario: NDArray[np.integer],
-    bound: Array,
-) -> None:
-    """Book an account anew: its largest losses, and a bound on all others."""
-    book_losses(instrument, quantity, pnl, offsets[a], offsets[a + 1], loss)
-    select_largest(loss, value, which)
-    for c in range(len(value)):
-        kept[a, c], scenario[a, c] = value[c], which[c]
-    bound[a] = -np.inf if len(value) == len(loss) else value[-1]
+def _rebook(a: int, book: Book, pnl: Array, room: Scratch, kept: Kept) -> None:
+    """Find an account's largest losses anew, and a bound on all others."""
+    book_losses(book, a, pnl, room.loss)
+    select_largest(room.loss, room.value, room.which)
+    for c in range(len(room.value)):
+        kept.loss[a, c], kept.scenario[a, c] = room.value[c], room.which[c]
+    kept.bound[a] = -np.inf if len(room.value) == len(room.loss) else room.value[-1]
 
 
 @njit(nogil=True, cache=True)
-def fill_rows(
-    offsets: Offsets,
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    weight: Array,
-    tail_probability: float,
-    kept: Array,
-    scenario: NDArray[np.integer],
-    bound: Array,
-    out: Array,
-    first: int,
-    last: int,
-) -> None:
+def _room_for(tail: Tail, kept: Kept) -> Scratch:
+    k = kept.loss.shape[1]
+    return Scratch(np.empty(tail.pnl.shape[1]), np.empty(k), np.empty(k, np.int32))
+
+
+@njit(nogil=True, cache=True)
+def fill_rows(book: Book, tail: Tail, kept: Kept, first: int, last: int) -> None:
     """Start the state of the accounts from `first` to `last`."""
-    loss = np.empty(pnl.shape[1])
-    value, which = np.empty(kept.shape[1]), np.empty(kept.shape[1], np.int32)
+    room = _room_for(tail, kept)
     for a in range(first, last):
-        _refill(
-            a,
-            offsets,
-            instrument,
-            quantity,
-            pnl,
-            loss,
-            value,
-            which,
-            kept,
-            scenario,
-            bound,
+        _rebook(a, book, tail.pnl, room, kept)
+        kept.risk[a, 0], kept.risk[a, 1] = read_sorted(
+            kept.loss[a], kept.scenario[a], tail.weight, tail.probability
         )
-        out[a, 0], out[a, 1] = read_sorted(kept[a], scenario[a], weight, tail_probability)
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
@@ -333,6 +319,8 @@ def _lowest(kept: Array, count: int) -> float:
 @njit(nogil=True, cache=True, fastmath=_FAST)
 def _in_order(kept: Array, count: int) -> bool:
     """Whether the first `count` losses are still the largest, in whatever order."""
+    if count == len(kept):
+        return True
     highest = kept[count]
     for c in range(count + 1, len(kept)):
         highest = max(highest, kept[c])
@@ -352,58 +340,28 @@ def _read_even(
 
 
 @njit(nogil=True, cache=True)
-def move_rows(
-    offsets: Offsets,
-    instrument: Index,
-    quantity: Array,
-    pnl: Array,
-    weight: Array,
-    tail_probability: float,
-    count: int,
-    holder: Index,
-    held: Array,
-    rise: Array,
-    kept: Array,
-    scenario: NDArray[np.integer],
-    bound: Array,
-    out: Array,
-    refilled: NDArray[np.bool_],
-    first: int,
-    last: int,
-) -> None:
-    """Update the holders from `first` to `last` of an instrument whose loss per unit has risen.
+def move_rows(book: Book, tail: Tail, kept: Kept, move: Move, first: int, last: int) -> None:
+    """Update the holders from `first` to `last` of an instrument; `tail` is the one after the move.
 
-    The first `count` kept losses are the tail, in any order if all weights are equal. The kept
-    losses move exactly, the bound on the others by the most that any scenario can. While
+    The kept losses move exactly, the bound on the others by the most that any scenario can. While
     the tail stays above the bound it is the tail of all scenarios; if not, the account is booked
-    anew. `pnl` is the one after the move, `rise` the fall of its row.
+    anew.
     """
-    loss = np.empty(pnl.shape[1])
-    value, which = np.empty(kept.shape[1]), np.empty(kept.shape[1], np.int32)
-    highest, lowest = rise.max(), rise.min()
-    even = weight.min() == weight.max()
+    room = _room_for(tail, kept)
+    highest, lowest = move.rise.max(), move.rise.min()
+    even = tail.weight.min() == tail.weight.max()
     for h in range(first, last):
-        a, q = holder[h], held[h]
-        _shift(kept[a], scenario[a], q, rise)
-        bound[a] += q * highest if q > 0.0 else q * lowest
-        if not even or (count < kept.shape[1] and not _in_order(kept[a], count)):
-            sort_down(kept[a], scenario[a])
-        if _lowest(kept[a], count) < bound[a]:
-            _refill(
-                a,
-                offsets,
-                instrument,
-                quantity,
-                pnl,
-                loss,
-                value,
-                which,
-                kept,
-                scenario,
-                bound,
-            )
-            refilled[h] = True
+        a, units = move.holder[h], move.held[h]
+        loss, scenario = kept.loss[a], kept.scenario[a]
+        _shift(loss, scenario, units, move.rise)
+        kept.bound[a] += units * highest if units > 0.0 else units * lowest
+        if not even or not _in_order(loss, tail.count):
+            sort_down(loss, scenario)
+        if _lowest(loss, tail.count) < kept.bound[a]:
+            _rebook(a, book, tail.pnl, room, kept)
+            move.rebooked[h] = True
         if even:
-            out[a, 0], out[a, 1] = _read_even(kept[a], count, weight[0], tail_probability)
+            risk = _read_even(loss, tail.count, tail.weight[0], tail.probability)
         else:
-            out[a, 0], out[a, 1] = read_sorted(kept[a], scenario[a], weight, tail_probability)
+            risk = read_sorted(loss, scenario, tail.weight, tail.probability)
+        kept.risk[a, 0], kept.risk[a, 1] = risk

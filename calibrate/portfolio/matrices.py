@@ -38,8 +38,8 @@ def check_correlation(matrix: ArrayLike, *, n: int) -> Array:
         raise ShapeError(f"correlation must have shape ({n}, {n}), was {array.shape}")
     if np.abs(np.diag(array) - 1.0).max() > 1e-8:
         raise InputError(
-            f"correlation must have ones on its diagonal, had {np.diag(array)[:3].tolist()}; divide "
-            "a covariance by the standard deviations"
+            f"correlation must have ones on its diagonal, had {np.diag(array)[:3].tolist()}; "
+            "divide a covariance by the standard deviations"
         )
     np.fill_diagonal(array, 1.0)
     return array

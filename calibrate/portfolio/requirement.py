@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ShapeError
-from .accounts import Accounts
+from .accounts import Accounts, sums_by_account
 from .scenarios import ScenarioSet
 from .tail import RiskMeasure, scenario_risk, tail_rule
 
@@ -185,7 +185,7 @@ def account_margin(
     netted = np.maximum(scenario_risk(accounts, scenarios, rule=rule), 0.0)
     parts, owner, group = accounts.split(groups)
     alone = np.maximum(scenario_risk(parts, scenarios, rule=rule), 0.0)
-    total = np.bincount(owner, weights=alone, minlength=accounts.n_accounts)
+    total = sums_by_account(alone, owner, n_accounts=accounts.n_accounts)
     # A value at risk may exceed the sum of its parts, and stays where it is.
     worst = np.maximum(total, netted)
     share = rules.correlation_stress
@@ -201,7 +201,7 @@ def account_margin(
         diversification_add_on=np.maximum(
             (1.0 - rules.diversification_cap) * total - stressed, 0.0
         ),
-        concentration_add_on=np.bincount(owner, weights=extra, minlength=accounts.n_accounts),
+        concentration_add_on=sums_by_account(extra, owner, n_accounts=accounts.n_accounts),
     )
 
 

@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
 from .accounts import Accounts
-from .kernels import risk_rows
+from .kernels import Tail, risk_rows
 from .running import run_rows
 from .scenarios import ScenarioSet
 
@@ -48,6 +49,10 @@ class TailRule:
         """Column of the kernels' output that holds the measure."""
         return 0 if self.measure == RiskMeasure.VALUE_AT_RISK else 1
 
+    def over(self, scenarios: ScenarioSet) -> Tail:
+        """Return what the kernels want to know."""
+        return Tail(scenarios.pnl, scenarios.weights, self.tail_probability, self.count)
+
 
 def tail_rule(
     scenarios: ScenarioSet, *, confidence_level: float, measure: RiskMeasure | str
@@ -80,22 +85,7 @@ def scenario_risk(
     """Return the measure of every account in money, negative if even its tail gains."""
     check_positions(accounts, scenarios)
     out = np.zeros((accounts.n_accounts, 2))
-
-    def task(first: int, last: int) -> None:
-        risk_rows(
-            accounts.offsets,
-            accounts.instrument,
-            accounts.quantity,
-            scenarios.pnl,
-            scenarios.weights,
-            rule.tail_probability,
-            rule.count,
-            out,
-            first,
-            last,
-        )
-
-    run_rows(task, accounts.n_accounts)
+    run_rows(partial(risk_rows, accounts.book(), rule.over(scenarios), out), accounts.n_accounts)
     return out[:, rule.column]
 
 
