@@ -48,7 +48,8 @@ def allocate(
     it is what the position loses on average in the scenarios of the tail; scenarios that tie at
     the edge of the tail share what is left of it. For value at risk it is the mean loss in the
     scenario at the value at risk and its neighbours by rank, weighted by Epanechnikov's kernel and
-    the scenarios' weights; what their mean misses of the value at risk is shared by gross losses.
+    the scenarios' weights; they are scaled to add up to the value at risk, or, where the mean of
+    the neighbours is less than half of it, share what is missing by gross losses.
     For the worst loss it is the loss in the worst scenario.
 
     Parameters

@@ -32,12 +32,12 @@ class Book(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """Scenarios and what is read from them; `count` is the most that the tail can need."""
+    """Scenarios and what is read from them; `most` scenarios are all that the tail can need."""
 
     pnl: Array
     weight: Array
     probability: float
-    count: int
+    most: int
 
 
 class Kept(NamedTuple):
@@ -173,7 +173,7 @@ def read_sorted(
 def risk_rows(book: Book, tail: Tail, out: Array, first: int, last: int) -> None:
     """Write (value at risk, expected shortfall) of the accounts from `first` to `last`."""
     loss = np.empty(tail.pnl.shape[1])
-    value, which = np.empty(tail.count), np.empty(tail.count, np.int32)
+    value, which = np.empty(tail.most), np.empty(tail.most, np.int32)
     for a in range(first, last):
         if book.offsets[a] == book.offsets[a + 1]:
             out[a] = 0.0
@@ -204,25 +204,27 @@ def _shortfall_shares(
 
 @njit(nogil=True, cache=True)
 def _quantile_shares(
-    loss: Array, weight: Array, tail_probability: float, neighbours: int, share: Array
-) -> float:
-    """Write the weights of the scenarios around the value at risk; return the value at risk."""
-    order = np.argsort(-loss)
-    at, filled = 0, weight[order[0]]
-    while filled < tail_probability - _DUST and at + 1 < len(loss):
+    which: Index, weight: Array, tail_probability: float, neighbours: int, share: Array
+) -> int:
+    """Write the weights of the scenarios around the value at risk; return its rank.
+
+    `which` names the scenarios in the tail and some after it, worst first.
+    """
+    at, filled = 0, weight[which[0]]
+    while filled < tail_probability - _DUST and at + 1 < len(which):
         at += 1
-        filled += weight[order[at]]
+        filled += weight[which[at]]
     share[:] = 0.0
     # Never further on one side than on the other: a tail is steep, and its mean is not its middle.
-    reach = min(neighbours, at, len(loss) - 1 - at)
+    reach = min(neighbours, at, len(which) - 1 - at)
     total = 0.0
     for i in range(at - reach, at + reach + 1):
         distance = (i - at) / (reach + 1.0)
-        share[order[i]] = (1.0 - distance * distance) * weight[order[i]]
-        total += share[order[i]]
+        share[which[i]] = (1.0 - distance * distance) * weight[which[i]]
+        total += share[which[i]]
     for i in range(at - reach, at + reach + 1):
-        share[order[i]] /= total
-    return float(loss[order[at]])
+        share[which[i]] /= total
+    return at
 
 
 @njit(nogil=True, cache=True)
@@ -240,8 +242,14 @@ def _contributions(
                 out[p] += share[s] * lost
                 gross[p - first] += share[s] * abs(lost)
         total += out[p]
-    if gross.sum() > 0.0:
-        out[first:last] += (target - total) * (gross / gross.sum())
+    if 0.5 * abs(target) < abs(total) and total * target > 0.0:
+        for p in range(first, last):
+            out[p] *= target / total
+    elif gross.sum() > 0.0:
+        # Near zero a factor would blow up what cancels.
+        scale = (target - total) / gross.sum()
+        for p in range(first, last):
+            out[p] += scale * gross[p - first]
 
 
 @njit(nogil=True, cache=True)
@@ -260,16 +268,19 @@ def allocate_rows(
     """
     n = tail.pnl.shape[1]
     loss, share = np.empty(n), np.empty(n)
-    value, which = np.empty(tail.count), np.empty(tail.count, np.int32)
+    size = min(tail.most + max(neighbours, 0), n)
+    value, which = np.empty(size), np.empty(size, np.int32)
     for a in range(first, last):
         risk[a] = 0.0
         if book.offsets[a] == book.offsets[a + 1]:
             continue
         book_losses(book, a, tail.pnl, loss)
+        select_largest(loss, value, which)
         if neighbours >= 0:
-            risk[a] = _quantile_shares(loss, tail.weight, tail.probability, neighbours, share)
+            risk[a] = value[
+                _quantile_shares(which, tail.weight, tail.probability, neighbours, share)
+            ]
         else:
-            select_largest(loss, value, which)
             edge, risk[a] = read_sorted(value, which, tail.weight, tail.probability)
             _shortfall_shares(loss, edge, tail.weight, tail.probability, share)
         _contributions(book, a, tail.pnl, share, risk[a], out)
@@ -355,13 +366,13 @@ def move_rows(book: Book, tail: Tail, kept: Kept, move: Move, first: int, last: 
         loss, scenario = kept.loss[a], kept.scenario[a]
         _shift(loss, scenario, units, move.rise)
         kept.bound[a] += units * highest if units > 0.0 else units * lowest
-        if not even or not _in_order(loss, tail.count):
+        if not even or not _in_order(loss, tail.most):
             sort_down(loss, scenario)
-        if _lowest(loss, tail.count) < kept.bound[a]:
+        if _lowest(loss, tail.most) < kept.bound[a]:
             _rebook(a, book, tail.pnl, room, kept)
             move.rebooked[h] = True
         if even:
-            risk = _read_even(loss, tail.count, tail.weight[0], tail.probability)
+            risk = _read_even(loss, tail.most, tail.weight[0], tail.probability)
         else:
             risk = read_sorted(loss, scenario, tail.weight, tail.probability)
         kept.risk[a, 0], kept.risk[a, 1] = risk
