@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, NotEnoughHistoryError, ShapeError
@@ -116,22 +117,24 @@ def joint_returns(
     plan = JointPlan() if plan is None else plan
     target = _check_sigmas(log_return, sigma, sigma_horizon)
     residual = _complete(log_return / sigma, MissingRule(plan.missing), rng)
-    # Dates that were dropped do not make their neighbours adjacent.
-    gaps = np.isnan(residual).any(axis=1)
+    whole = np.isfinite(residual).all(axis=1)
     if correlation is not None:
         wanted = check_correlation(correlation, n=residual.shape[1])
-        residual = residual @ _least_map(residual[~gaps], wanted)
-    starts = np.arange(0, len(residual) - plan.horizon + 1, 1 if plan.overlapping else plan.horizon)
-    total = np.cumsum(np.vstack([np.zeros(residual.shape[1]), np.nan_to_num(residual)]), axis=0)
-    broken = np.r_[0, np.cumsum(gaps)]
-    starts = starts[broken[starts + plan.horizon] == broken[starts]]
-    if not len(starts):
+        residual = residual @ _least_map(residual[whole], wanted)
+    moves = np.empty((0, residual.shape[1]))
+    if len(residual) >= plan.horizon:
+        step = 1 if plan.overlapping else plan.horizon
+        windows = sliding_window_view(residual, plan.horizon, axis=0)[::step]
+        moves = windows.sum(axis=-1) / np.sqrt(plan.horizon)
+    # A window with an incomplete date is NaN: leaving out a date does not make its neighbours
+    # adjacent.
+    moves = moves[np.isfinite(moves).all(axis=1)]
+    if not len(moves):
         raise NotEnoughHistoryError(
             f"at least {plan.horizon} complete dates in a row are needed, found none among "
-            f"{len(residual)} with {int(gaps.sum())} incomplete; drop young instruments, shorten "
-            "the horizon or use the rule 'regress'"
+            f"{len(residual)} with {int(np.sum(~whole))} incomplete; drop young instruments, "
+            "shorten the horizon or use the rule 'regress'"
         )
-    moves = (total[starts + plan.horizon] - total[starts]) / np.sqrt(plan.horizon)
     scenarios = target[:, None] * moves.T
     if plan.antithetic:
         scenarios = np.hstack([scenarios, -scenarios])
