@@ -1,5 +1,7 @@
 """Accounts: sorted, netted, split and put together without losing a position."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -62,7 +64,9 @@ def test_two_books_of_the_same_accounts_are_added() -> None:
 
 def test_arrays_are_copies_that_cannot_be_written() -> None:
     quantity = np.array([1.0])
-    accounts = Accounts(offsets=[0, 1], instrument=[0], quantity=quantity)
+    accounts = Accounts(
+        offsets=np.array([0, 1]), instrument=np.zeros(1, np.int32), quantity=quantity
+    )
     quantity[0] = 7.0
     assert accounts.quantity.item() == 1.0
     with pytest.raises(ValueError, match="read-only"):
@@ -88,7 +92,7 @@ def test_arrays_are_copies_that_cannot_be_written() -> None:
     ],
 )
 def test_accounts_that_make_no_sense_are_refused(
-    offsets: list[int], instrument: list[int], quantity: list[float], message: str
+    offsets: Any, instrument: Any, quantity: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         Accounts(offsets=offsets, instrument=instrument, quantity=quantity)

@@ -1,6 +1,7 @@
 """Euler allocation: adds up, scales, is the gradient, and knows a hedge."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_a_contribution_is_the_quantity_times_the_derivative(measure: str) -> No
     rng = np.random.default_rng(6)
     accounts = Accounts.from_positions([0] * 4, range(4), [1.0, -2.0, 0.5, 3.0], n_accounts=1)
     scenarios = ScenarioSet(pnl=rng.normal(size=(4, 333)))
-    rule = {"confidence_level": 0.97, "measure": measure}
+    rule: dict[str, Any] = {"confidence_level": 0.97, "measure": measure}
     # Without neighbours the value at risk is differentiated in its own scenario.
     found = allocate(accounts, scenarios, neighbours=0, **rule)
     step = 1e-6
@@ -135,7 +136,7 @@ def test_a_hedge_contributes_less_than_nothing(measure: str) -> None:
 
 def test_neighbours_are_not_negative_and_empty_accounts_have_no_risk() -> None:
     accounts = Accounts.from_positions([], [], [], n_accounts=2)
-    scenarios = ScenarioSet(pnl=[[1.0, 2.0]])
+    scenarios = ScenarioSet(pnl=np.array([[1.0, 2.0]]))
     assert allocate(accounts, scenarios, confidence_level=0.9).risk.tolist() == [0.0, 0.0]
     with pytest.raises(InputError, match="neighbours must not be negative, was -1"):
         allocate(accounts, scenarios, confidence_level=0.9, neighbours=-1)

@@ -1,6 +1,7 @@
 """Margins that follow moves: always those of a fresh computation, and only holders change."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -36,7 +37,7 @@ def test_after_every_move_the_margins_are_those_of_a_fresh_computation(
     make_accounts: MakeAccounts, measure: str, weighted: bool, size: float
 ) -> None:
     accounts, scenarios = start(make_accounts, weighted=weighted)
-    rule = {"confidence_level": 0.95, "measure": measure}
+    rule: dict[str, Any] = {"confidence_level": 0.95, "measure": measure}
     state = IncrementalMargin(accounts, scenarios, **rule)
     rng = np.random.default_rng(9)
     pnl = scenarios.pnl.copy()
@@ -71,7 +72,7 @@ def test_small_moves_of_the_price_book_hardly_any_account_anew(
 def test_a_scenario_from_outside_enters_the_tail(make_accounts: MakeAccounts) -> None:
     # Ten accounts keep their worst scenarios; then the best one becomes the worst by far.
     pnl = np.linspace(-1.0, 1.0, 200)[None, :]
-    accounts = Accounts(offsets=np.arange(11), instrument=[0] * 10, quantity=[2.0] * 10)
+    accounts = Accounts.from_positions(range(10), [0] * 10, [2.0] * 10, n_accounts=10)
     state = IncrementalMargin(accounts, ScenarioSet(pnl=pnl), confidence_level=0.99, kept=2)
     moved = pnl[0].copy()
     moved[-1] = -50.0

@@ -1,6 +1,7 @@
 """Margins of accounts: equal to the plain computation, coherent, and strict about input."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -26,7 +27,7 @@ def plain_risk(
     """Sort all losses and add them up, for weights of any kind."""
     shape = (accounts.n_accounts, scenarios.n_instruments)
     held = sp.csr_matrix((accounts.quantity, accounts.instrument, accounts.offsets), shape=shape)
-    loss = -(held @ scenarios.pnl)
+    loss = -np.asarray(held @ scenarios.pnl)
     if measure == "worst":
         return np.asarray(loss.max(axis=1))
     order = np.argsort(-loss, axis=1)
@@ -38,7 +39,7 @@ def plain_risk(
     if measure == "expected_shortfall":
         return np.asarray((taken * ordered).sum(axis=1) / taken.sum(axis=1))
     at = np.sum(before + weight < tail - 1e-12, axis=1)
-    return ordered[np.arange(len(ordered)), np.minimum(at, ordered.shape[1] - 1)]
+    return np.asarray(ordered[np.arange(len(ordered)), np.minimum(at, ordered.shape[1] - 1)])
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -58,7 +59,7 @@ def test_margins_are_those_of_sorting_everything(
         pnl=rng.standard_t(4, size=(30, n_scenarios)),
         weight=rng.uniform(0.1, 2.0, size=n_scenarios) if weighted else None,
     )
-    rule = {"confidence_level": confidence_level, "measure": measure}
+    rule: dict[str, Any] = {"confidence_level": confidence_level, "measure": measure}
     margin = portfolio_margin(accounts, scenarios, **rule)
     expected = np.maximum(plain_risk(accounts, scenarios, **rule), 0.0)
     gross = plain_gross(accounts, scenarios)
@@ -66,9 +67,13 @@ def test_margins_are_those_of_sorting_everything(
     np.testing.assert_allclose(margin, expected, rtol=0.0, atol=1e-14 * gross.max())
 
 
+def given_scenarios(pnl: Any, weight: Any = None) -> ScenarioSet:
+    return ScenarioSet(pnl=pnl, weight=weight)
+
+
 def plain_gross(accounts: Accounts, scenarios: ScenarioSet) -> Array:
     size = np.abs(accounts.quantity) * np.abs(scenarios.pnl).max(axis=1)[accounts.instrument]
-    return np.bincount(accounts.owner(), weights=size, minlength=accounts.n_accounts)
+    return np.bincount(accounts.owner(), weights=size, minlength=accounts.n_accounts).astype(float)
 
 
 def test_margins_do_not_depend_on_the_number_of_threads(make_accounts: MakeAccounts) -> None:
@@ -205,19 +210,19 @@ def test_stress_scenarios_share_their_probability() -> None:
 def test_a_position_without_scenarios_is_refused() -> None:
     accounts = Accounts.from_positions([0], [1], [1.0], n_accounts=1)
     with pytest.raises(InputError, match="instrument 1 has none among 1"):
-        portfolio_margin(accounts, ScenarioSet(pnl=[[1.0, 2.0]]), confidence_level=0.99)
+        portfolio_margin(accounts, given_scenarios([[1.0, 2.0]]), confidence_level=0.99)
 
 
 @pytest.mark.parametrize("confidence_level", [99.0, 0.01, 1.0, np.nan])
 def test_a_confidence_level_is_not_a_percentage(confidence_level: float) -> None:
     accounts = Accounts.from_positions([0], [0], [1.0], n_accounts=1)
     with pytest.raises(InputError, match=r"write 0\.99 for 99 %"):
-        portfolio_margin(accounts, ScenarioSet(pnl=[[1.0]]), confidence_level=confidence_level)
+        portfolio_margin(accounts, given_scenarios([[1.0]]), confidence_level=confidence_level)
 
 
 def test_unknown_measures_and_overflowing_books_are_refused() -> None:
     accounts = Accounts.from_positions([0], [0], [1e200], n_accounts=1)
-    scenarios = ScenarioSet(pnl=[[1e200]])
+    scenarios = given_scenarios([[1e200]])
     with pytest.raises(InputError, match="measure must be one of"):
         portfolio_margin(accounts, scenarios, confidence_level=0.99, measure="cvar")
     with pytest.raises(InputError, match="overflow"):
@@ -236,15 +241,13 @@ def test_unknown_measures_and_overflowing_books_are_refused() -> None:
         (np.empty((2, 0)), None, "at least one scenario"),
     ],
 )
-def test_scenarios_that_are_not_numbers_are_refused(
-    pnl: Array, weight: Array | None, message: str
-) -> None:
+def test_scenarios_that_are_not_numbers_are_refused(pnl: Any, weight: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ScenarioSet(pnl=pnl, weight=weight)
+        given_scenarios(pnl, weight)
 
 
 def test_stress_scenarios_need_every_instrument() -> None:
-    scenarios = ScenarioSet(pnl=[[1.0], [2.0]])
+    scenarios = given_scenarios([[1.0], [2.0]])
     with pytest.raises(ShapeError, match=r"must have shape \(2, n_stress\)"):
         scenarios.with_stress([[1.0]], probability=0.1)
     with pytest.raises(InputError, match=r"probability must be in \(0, 1\)"):

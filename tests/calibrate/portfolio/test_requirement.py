@@ -157,7 +157,7 @@ def test_the_frame_has_a_row_for_each_account_and_empty_accounts_are_zero() -> N
     accounts = Accounts.from_positions([], [], [], n_accounts=2)
     margin = account_margin(
         accounts,
-        ScenarioSet(pnl=[[1.0, -1.0]]),
+        ScenarioSet(pnl=np.array([[1.0, -1.0]])),
         [0],
         rules=MarginRules(confidence_level=0.9),
         concentration=Concentration(size=np.ones(1), capacity={}),
@@ -168,7 +168,7 @@ def test_the_frame_has_a_row_for_each_account_and_empty_accounts_are_zero() -> N
 
 def test_input_that_makes_no_sense_is_refused() -> None:
     accounts = Accounts.from_positions([0], [0], [1.0], n_accounts=1)
-    scenarios = ScenarioSet(pnl=[[1.0, -1.0]])
+    scenarios = ScenarioSet(pnl=np.array([[1.0, -1.0]]))
     rules = MarginRules(confidence_level=0.9)
     with pytest.raises(InputError, match=r"diversification_cap must be in \[0, 1\], was 80"):
         MarginRules(confidence_level=0.9, diversification_cap=80)
