@@ -146,8 +146,8 @@ def main() -> None:
     """Print both tables."""
     print(f"{numba.get_num_threads()} threads; {N_POSITIONS} positions, medians of {REPEATS} runs")
     print(
-        f"{'accounts':>10}{'scenarios':>11}{'level':>7}{'s':>8}{'plain s':>9}{'ratio':>7}{'cpu s':>8}"
-        f"{'by core':>9}{'accounts/s':>12}{'MiB':>7}{'plain MiB':>11}{'gap':>8}"
+        f"{'accounts':>10}{'scenarios':>11}{'level':>7}{'s':>8}{'plain s':>9}{'ratio':>7}"
+        f"{'cpu s':>8}{'by core':>9}{'accounts/s':>12}{'MiB':>7}{'plain MiB':>11}{'gap':>8}"
     )
     for case in CASES:
         compare(*case)
