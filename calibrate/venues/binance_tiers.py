@@ -108,6 +108,8 @@ class Brackets:
         rate = np.maximum(own, least)
         if may_lower:
             rate[0] = least
+        if np.array_equal(rate, own):
+            return self
         leverage = _leverage_at(rate, own=own, leverage=np.array(self.leverage))
         return replace(
             self,

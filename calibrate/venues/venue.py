@@ -224,19 +224,21 @@ def check_rate(margin_rate: float) -> float:
     return rate
 
 
-def least_parts(rate: float, parts: int) -> int:
-    """Smallest integer p with p / parts >= rate: a rate in a venue's integers, rounded up.
+# A rate is a quotient of amounts, or was written as a decimal: its last digit or two are rounding,
+# and 0.07 times a million is above 70,000.
+_ROUNDED = 1.0 - 4.0 * float(np.finfo(np.float64).eps)
 
-    The last step undoes a product that was rounded: 0.07 times a million is above 70,000.
-    """
+
+def least_parts(rate: float, parts: int) -> int:
+    """Smallest integer p with p / parts >= rate: a rate in a venue's integers, rounded up."""
     up = math.ceil(rate * parts)
-    return up - 1 if (up - 1) / parts >= rate else up
+    return up - 1 if (up - 1) / parts >= rate * _ROUNDED else up
 
 
 def most_leverage(rate: float) -> int:
     """Largest whole leverage L >= 1 with 1 / L >= rate."""
     above = math.floor(1.0 / rate) + 1
-    return max(above if 1.0 / above >= rate else above - 1, 1)
+    return max(above if 1.0 / above >= rate * _ROUNDED else above - 1, 1)
 
 
 def as_units(value: Floats, scale: int) -> Integers:
