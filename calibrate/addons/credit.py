@@ -80,11 +80,16 @@ class Concentration:
         return np.asarray(self.rate * size * (size / self.scale) ** self.exponent)
 
     def further(self, start: float, size: float) -> float:
-        """Return what `size` more costs on top of `start`, without their difference's rounding."""
-        if start == 0.0 or size == 0.0:
-            return float(self.charge(np.asarray(size)))
-        grown = math.expm1((1.0 + self.exponent) * math.log1p(size / start))
-        return float(self.charge(np.asarray(start))) * grown
+        """Return what `size` more costs on top of `start`.
+
+        Of nearly equal charges the plain difference would keep few digits.
+        """
+        before = float(self.charge(np.asarray(start)))
+        if size > start:
+            return float(self.charge(np.asarray(start + size))) - before
+        if size == 0.0:
+            return 0.0
+        return before * math.expm1((1.0 + self.exponent) * math.log1p(size / start))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,10 +247,12 @@ class CreditRule:
             raise InputError("now must be a time, was NaT")
         gross, person = np.abs(book.notional), book.person(now)
         discount = self._discount(book, person=person, now=now)
+        with np.errstate(over="ignore", invalid="ignore"):
+            concentration = self._concentration(gross, person=person)
         return CreditMargin(
             notional=gross,
             base=self.base_rate * gross,
-            concentration=self._concentration(gross, person=person),
+            concentration=finite("concentration of these notionals", concentration),
             credit=self.credit_rate * (1.0 - discount) * gross,
             discount=discount,
         )

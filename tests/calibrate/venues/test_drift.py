@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foremargin.calibrate.venues import Position
@@ -16,6 +16,8 @@ from foremargin.calibrate.venues.drift import (
     size_premium_ratio,
 )
 from foremargin.errors import InputError
+
+moderate = settings(max_examples=50, deadline=None)
 
 
 def units(size: float) -> np.ndarray:
@@ -31,6 +33,7 @@ def test_a_large_position_by_hand() -> None:
     assert size_discount_weight(units(4e6), weight=10_000, imf=100).tolist() == [9_166]
 
 
+@moderate
 @given(size=st.floats(1e-9, 1e9), ratio=st.integers(1, 10_000), imf=st.integers(0, 100_000))
 def test_integers_follow_the_formula_to_their_grid(size: float, ratio: int, imf: int) -> None:
     size = round(size * 1e9) / 1e9
@@ -45,6 +48,7 @@ def test_integers_follow_the_formula_to_their_grid(size: float, ratio: int, imf:
     assert weight - 1.0 - 1e-6 * weight <= discounted <= weight * (1.0 + 1e-5 + imf * 1e-9) + 1e-6
 
 
+@moderate
 @given(a=st.floats(1e-6, 1e9), b=st.floats(1e-6, 1e9), imf=st.integers(0, 100_000))
 def test_size_raises_ratios_and_lowers_weights(a: float, b: float, imf: int) -> None:
     small, large = units(min(a, b)), units(max(a, b))
@@ -73,6 +77,7 @@ def test_margin_is_value_times_ratio_rounded_down_as_on_the_chain() -> None:
     assert margin.maintenance == 1e-6
 
 
+@moderate
 @given(rate=st.floats(0.05, 1.0), size=st.floats(1.0, 1e6))
 def test_the_size_factor_for_a_ratio_gives_that_ratio_and_no_smaller_factor_does(
     rate: float, size: float

@@ -4,12 +4,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foremargin.calibrate.venues import Position
 from foremargin.calibrate.venues.dydx import GENESIS_TIERS, LiquidityTier
 from foremargin.errors import InputError
+
+moderate = settings(max_examples=50, deadline=None)
 
 TIER = LiquidityTier(
     base_ppm=200_000, maintenance_ppm=500_000, lower_cap_usd=1_000_000, upper_cap_usd=2_000_000
@@ -34,6 +36,7 @@ def test_the_fraction_is_that_of_the_chain(open_usd: int, ppm: int) -> None:
     assert margin.maintenance == 100_000.0  # the base alone: half of 20 %
 
 
+@moderate
 @given(open_quantums=st.integers(0, 10**15), quote=st.integers(0, 10**14))
 def test_the_margin_is_the_exact_one_within_a_ppm_and_rounded_up(
     open_quantums: int, quote: int
