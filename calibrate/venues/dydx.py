@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from .venue import (
-    Integers,
     Position,
     Requirement,
     VenueMargin,
     as_amount,
-    as_units,
+    as_words,
     check_rate,
     least_parts,
     whole_numbers,
@@ -33,6 +33,9 @@ from .venue import (
 
 MILLION = 1_000_000
 QUANTUMS_PER_USD = 1_000_000
+
+Words = NDArray[np.int64] | NDArray[np.object_]
+"""Integers of 64 bits, or of any size where those do not hold them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ class LiquidityTier:
                 f"{self.lower_cap_usd} and {self.upper_cap_usd}; 0 and 0 switch the growth off"
             )
 
-    def initial_ppm(self, open_interest: Integers) -> Integers:
+    def initial_ppm(self, open_interest: Words) -> NDArray[np.int64]:
         """Compute the initial margin fraction.
 
         Parameters
@@ -86,29 +89,31 @@ class LiquidityTier:
 
         Returns
         -------
-        ndarray of int
+        ndarray of int64
             Parts per million.
         """
-        notional = np.asarray(open_interest, dtype=object)
-        whole = np.full(notional.shape, self.base_ppm, dtype=object)
-        if self.upper_cap_usd == 0:
-            return whole
+        given = np.asarray(open_interest)
+        notional, place = np.unique(given, return_inverse=True)
+        ppm = np.array([self._ppm_at(int(value)) for value in notional], dtype=np.int64)
+        return np.asarray(ppm[place].reshape(given.shape))
+
+    def _ppm_at(self, open_interest: int) -> int:
         lower, upper = (cap * QUANTUMS_PER_USD for cap in (self.lower_cap_usd, self.upper_cap_usd))
-        full, between = notional >= upper, (notional > lower) & (notional < upper)
-        whole[full] = MILLION
-        if upper > lower:
-            over = notional[between] - lower
-            whole[between] += over * (MILLION - self.base_ppm) // (upper - lower)
-        return whole
+        if upper == 0:
+            return self.base_ppm
+        if open_interest >= upper:
+            return MILLION
+        over = max(open_interest - lower, 0)
+        return self.base_ppm + over * (MILLION - self.base_ppm) // max(upper - lower, 1)
 
     def margin(self, position: Position) -> VenueMargin:
         """Compute both requirements, USD; parts: ``base``, ``open_interest``, ``chosen``."""
-        quote = as_units(position.notional, QUANTUMS_PER_USD)
+        quote = as_words(position.notional, QUANTUMS_PER_USD)
         base = _share_up(quote, self.base_ppm)
         grown = _share_up(quote, self.initial_ppm(self._open_interest(position)))
         initial = grown
         if position.leverage is not None:
-            parts = np.frompyfunc(lambda leverage: least_parts(1.0 / leverage, MILLION), 1, 1)
+            parts = np.vectorize(lambda most: least_parts(1.0 / most, MILLION), otypes=[np.int64])
             initial = np.maximum(grown, _share_up(quote, parts(position.leverage)))
         return VenueMargin(
             venue=self.venue,
@@ -130,20 +135,22 @@ class LiquidityTier:
         needed = least_parts(check_rate(margin_rate), MILLION)
         return replace(self, base_ppm=needed if may_lower else max(needed, self.base_ppm))
 
-    def _open_interest(self, position: Position) -> Integers:
+    def _open_interest(self, position: Position) -> Words:
         if position.open_interest is not None:
-            return as_units(position.open_interest, QUANTUMS_PER_USD)
+            return as_words(position.open_interest, QUANTUMS_PER_USD)
         if self.upper_cap_usd > 0:
             raise InputError(
                 "this tier grows with open interest, and the position names none; "
                 "give Position.open_interest in USD"
             )
-        return as_units(np.zeros(position.notional.shape), QUANTUMS_PER_USD)
+        return as_words(np.zeros(position.notional.shape), QUANTUMS_PER_USD)
 
 
-def _share_up(amount: Integers, ppm: Integers | int) -> Integers:
-    """Parts per million of an amount, rounded up."""
-    return np.asarray(-(-amount * ppm // MILLION), dtype=object)
+def _share_up(amount: Words, ppm: NDArray[np.int64] | int) -> Words:
+    """Parts per million of an amount, rounded up; whole millions apart, so that 64 bits do."""
+    millions, rest = amount // MILLION, amount % MILLION
+    share: Words = np.asarray(millions * ppm - (-rest * ppm // MILLION))
+    return share
 
 
 GENESIS_TIERS = (

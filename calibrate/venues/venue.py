@@ -36,7 +36,7 @@ def finite(name: str, value: ArrayLike) -> Floats:
     return array
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Position:
     """Positions in one market; the fields broadcast to one shape.
 
@@ -55,11 +55,25 @@ class Position:
 
     size: Floats
     price: Floats
-    open_interest: Floats | None = None
-    leverage: Floats | None = None
+    open_interest: Floats | None
+    leverage: Floats | None
 
-    def __post_init__(self) -> None:
-        given = {n: getattr(self, n) for n in ("size", "price", "open_interest", "leverage")}
+    def __init__(
+        self,
+        *,
+        size: ArrayLike,
+        price: ArrayLike,
+        open_interest: ArrayLike | None = None,
+        leverage: ArrayLike | None = None,
+    ) -> None:
+        given = {
+            "size": size,
+            "price": price,
+            "open_interest": open_interest,
+            "leverage": leverage,
+        }
+        for name in given:
+            object.__setattr__(self, name, None)
         known = {name: finite(name, value) for name, value in given.items() if value is not None}
         try:
             arrays = np.broadcast_arrays(*known.values())
@@ -241,21 +255,29 @@ def most_leverage(rate: float) -> int:
     return max(above if 1.0 / above >= rate * _ROUNDED else above - 1, 1)
 
 
-def as_units(value: Floats, scale: int) -> Integers:
-    """Convert amounts to whole units of 1 / scale, to the nearest, as Python integers.
+def as_words(value: Floats, scale: int) -> NDArray[np.int64] | Integers:
+    """Convert amounts to whole units of 1 / scale, to the nearest: int64 if all are below 2^62.
 
     To the nearest because an amount on such a venue is a whole number of units; what differs is
     the binary rounding of the decimal.
     """
-    scaled = value * float(scale)
+    with np.errstate(over="ignore"):
+        scaled = np.asarray(np.rint(value * float(scale)))
     if not np.all(np.isfinite(scaled)):
         raise InputError(f"an amount times {scale} must be finite; check the units")
-    return np.asarray(np.frompyfunc(int, 1, 1)(np.rint(scaled)), dtype=object)
+    if np.max(np.abs(scaled), initial=0.0) < 2.0**62:
+        return scaled.astype(np.int64)
+    return np.asarray(np.frompyfunc(int, 1, 1)(scaled), dtype=object)
 
 
-def as_amount(units: Integers, scale: int) -> Floats:
+def as_units(value: Floats, scale: int) -> Integers:
+    """Convert amounts as :func:`as_words`, always to Python integers: products stay exact."""
+    return as_words(value, scale).astype(object)
+
+
+def as_amount(units: NDArray[np.int64] | Integers, scale: int) -> Floats:
     """Convert whole units of 1 / scale to floats."""
-    return np.asarray(np.asarray(units, dtype=object).astype(np.float64) / scale)
+    return np.asarray(np.asarray(units).astype(np.float64) / scale)
 
 
 def whole_numbers(**values: int) -> None:

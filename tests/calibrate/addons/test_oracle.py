@@ -1,6 +1,7 @@
 """Oracle add-ons: the conservative side, the root of time, one dislocated venue, the matrix."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_confidence_and_deviation_are_one_risk_and_staleness_another() -> None:
         ({"age_s": 1_801.0, "average": 501.0}, Validity.TOO_VOLATILE),
     ],
 )
-def test_the_worst_fault_is_named(fault: dict, validity: Validity) -> None:
+def test_the_worst_fault_is_named(fault: dict[str, Any], validity: Validity) -> None:
     good = {"price": 100.0, "confidence": 2.0, "age_s": 60.0, "average": 500.0}
     given = {**good, **fault}
     price = given.pop("price")

@@ -1,6 +1,7 @@
 """Regulatory minima: the rows, their days, and which one bound."""
 
 import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ TODAY = datetime.date(2025, 6, 30)
 def normal_loss(row: ModelMinimum) -> np.ndarray:
     """Loss of two normal instruments with 1 % and 3 % daily volatility."""
     worst = stats.norm.ppf(row.confidence_level) * np.sqrt(row.liquidation_days)
-    return worst * np.array([0.01, 0.03])
+    return np.asarray(worst * np.array([0.01, 0.03]))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_what_gives_no_floor_is_refused(call, message: str) -> None:
 
 def test_rows_that_make_no_minimum_are_refused() -> None:
     (row,) = rows_for(jurisdiction="us", client="retail", product="major-fx", on=TODAY)
-    shared = {
+    shared: dict[str, Any] = {
         "name": "x",
         "jurisdiction": row.jurisdiction,
         "clients": row.clients,

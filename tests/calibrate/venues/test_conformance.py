@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from foremargin.calibrate.venues import Position, Requirement, VenueRule, compare_with_forecast
 from foremargin.calibrate.venues.dydx import LiquidityTier
-from foremargin.calibrate.venues.venue import least_parts, most_leverage
+from foremargin.calibrate.venues.venue import as_words, least_parts, most_leverage
 from foremargin.errors import InputError
 
 moderate = settings(max_examples=50, deadline=None)
@@ -241,6 +241,12 @@ def test_whole_parameters_are_the_nearest_that_cover_the_rate(rate: float) -> No
     # But for the last two digits of the rate, which are rounding.
     assert parts / 1_000_000 >= rate * (1.0 - 1e-15) > (parts - 1) / 1_000_000
     assert 1.0 / leverage >= rate * (1.0 - 1e-15) > 1.0 / (leverage + 1)
+
+
+@moderate
+@given(units=st.integers(0, 10**15))
+def test_an_amount_made_of_units_gives_these_units_back(units: int) -> None:
+    assert as_words(np.array([units / 1e6]), 1_000_000).tolist() == [units]
 
 
 def test_amounts_beyond_64_bits_stay_exact() -> None:

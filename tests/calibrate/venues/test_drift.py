@@ -109,7 +109,10 @@ def test_collateral_loses_weight_with_size() -> None:
             "0 < maintenance <= initial",
         ),
         (lambda: PerpMarket(initial_ratio=300, maintenance_ratio=0), "0 < maintenance <= initial"),
-        (lambda: PerpMarket(initial_ratio=0.3, maintenance_ratio=1), "must be an integer"),
+        (
+            lambda: PerpMarket(initial_ratio=3, maintenance_ratio=1, imf=-1),
+            "imf must be an integer",
+        ),
         (
             lambda: collateral_value(Position(size=-1.0, price=1.0), weight=1),
             "must not be negative",

@@ -1,6 +1,7 @@
 """dYdX: the reference values of the chain's own test, and the exact rational number beside it."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,6 @@ def test_a_forecast_raises_the_base_and_leaves_the_caps() -> None:
         ({"lower_cap_usd": 3, "upper_cap_usd": 2}, "lower_cap_usd must not be above"),
     ],
 )
-def test_parameters_that_make_no_tier_are_refused(parameters: dict, message: str) -> None:
+def test_parameters_that_make_no_tier_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LiquidityTier(**{"base_ppm": 200_000, "maintenance_ppm": 500_000, **parameters})

@@ -1,5 +1,7 @@
 """Hyperliquid: reference values, and maintenance as an integral over slices of size."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,8 @@ def test_a_forecast_lowers_leverage_only_where_it_is_higher() -> None:
         ({"transfer_rate": 1.5}, "transfer_rate must be in"),
     ],
 )
-def test_parameters_that_make_no_tiers_are_refused(parameters: dict, message: str) -> None:
+def test_parameters_that_make_no_tiers_are_refused(
+    parameters: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         MarginTiers(**{"floor": (0.0, 1e6), "leverage": (40, 20), **parameters})
