@@ -148,9 +148,9 @@ class LiquidityTier:
 
 def _share_up(amount: Words, ppm: NDArray[np.int64] | int) -> Words:
     """Parts per million of an amount, rounded up; whole millions apart, so that 64 bits do."""
+    parts = np.asarray(ppm, dtype=amount.dtype)
     millions, rest = amount // MILLION, amount % MILLION
-    share: Words = np.asarray(millions * ppm - (-rest * ppm // MILLION))
-    return share
+    return np.asarray(millions * parts - (-rest * parts // MILLION), dtype=amount.dtype)
 
 
 GENESIS_TIERS = (

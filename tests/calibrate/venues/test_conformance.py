@@ -251,5 +251,6 @@ def test_an_amount_made_of_units_gives_these_units_back(units: int) -> None:
 
 def test_amounts_beyond_64_bits_stay_exact() -> None:
     tier = LiquidityTier(base_ppm=1, maintenance_ppm=1_000_000)
-    margin = tier.margin(Position(size=2.0**70, price=1.0))
-    assert margin.initial == 2.0**70 * 1e-6
+    margin = tier.margin(Position(size=[2.0**70, 1.0], price=1.0))
+    np.testing.assert_array_equal(margin.initial, [2.0**70 * 1e-6, 1e-6])
+    assert tier.margin(Position(size=2.0**70, price=1.0)).initial == 2.0**70 * 1e-6

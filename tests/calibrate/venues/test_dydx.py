@@ -45,7 +45,7 @@ def test_the_margin_is_the_exact_one_within_a_ppm_and_rounded_up(
     exact = Fraction(1, 5) + max(Fraction(open_quantums - 10**12, 10**12), Fraction(0)) * Fraction(
         4, 5
     )
-    ppm = TIER.initial_ppm(np.array([open_quantums], dtype=object))[0]
+    ppm = int(TIER.initial_ppm(np.array([open_quantums], dtype=object))[0])
     assert 0 <= min(exact, Fraction(1)) - Fraction(ppm, 10**6) < Fraction(1, 10**6)
     margin = TIER.margin(Position(size=quote / 1e6, price=1.0, open_interest=open_quantums / 1e6))
     assert round(float(margin.initial) * 1e6) == -(-quote * ppm // 10**6)
