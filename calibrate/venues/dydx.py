@@ -14,7 +14,7 @@ Source: dydxprotocol/v4-chain, `protocol/x/perpetuals/types/liquidity_tier.go` (
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +148,10 @@ class LiquidityTier:
 
 def _share_up(amount: Words, ppm: NDArray[np.int64] | int) -> Words:
     """Parts per million of an amount, rounded up; whole millions apart, so that 64 bits do."""
-    parts = np.asarray(ppm, dtype=amount.dtype)
+    parts: Any = np.asarray(ppm, dtype=amount.dtype)  # of either kind of integer
     millions, rest = amount // MILLION, amount % MILLION
-    return np.asarray(millions * parts - (-rest * parts // MILLION), dtype=amount.dtype)
+    share: Words = np.asarray(millions * parts - (-rest * parts // MILLION), dtype=amount.dtype)
+    return share
 
 
 GENESIS_TIERS = (
