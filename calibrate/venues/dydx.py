@@ -14,7 +14,7 @@ Source: dydxprotocol/v4-chain, `protocol/x/perpetuals/types/liquidity_tier.go` (
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,8 +150,8 @@ def _share_up(amount: Words, ppm: NDArray[np.int64] | int) -> Words:
     """Parts per million of an amount, rounded up; whole millions apart, so that 64 bits do."""
     parts: Any = np.asarray(ppm, dtype=amount.dtype)  # of either kind of integer
     millions, rest = amount // MILLION, amount % MILLION
-    share: Words = np.asarray(millions * parts - (-rest * parts // MILLION), dtype=amount.dtype)
-    return share
+    share: Any = np.asarray(millions * parts - (-rest * parts // MILLION), dtype=amount.dtype)
+    return cast(Words, share)
 
 
 GENESIS_TIERS = (
