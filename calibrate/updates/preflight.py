@@ -13,7 +13,7 @@ from .limits import RateLimits
 from .state import ParameterState
 from .update import ParameterUpdate, Reason, Refusal
 
-_BISECTIONS = 40  # leaves 10⁻¹² of the way, below one unit of every margin
+_BISECTIONS = 32  # leaves 2⁻³² of the way: no margin has so many units
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,7 +161,9 @@ def preflight(
     if len(liquidated):
         refusals += (_liquidation_refusal(liquidated),)
     passes = _Passes(update, accounts, state, limits, prices, time)
-    fraction = Fraction(1) if not refusals else passes.largest_fraction(refusals)
+    fraction = (
+        Fraction(1) if not refusals else passes.largest_fraction(refusals, liquidated.account)
+    )
     return PreflightReport(
         update=update,
         refusals=refusals,
@@ -227,19 +229,26 @@ class _Passes:
     prices: NDArray[np.float64]
     time: int
 
-    def largest_fraction(self, refusals: tuple[Refusal, ...]) -> Fraction:
+    def largest_fraction(
+        self, refusals: tuple[Refusal, ...], suspects: NDArray[np.int64]
+    ) -> Fraction:
         """Return a share of the way that passes, the largest where margins alone change.
 
         The consumer's limits give the first candidate exactly. Against the accounts it is
         bisected on those that fail, which are few; if it then fails for others, they join them.
+        `suspects` are the accounts that failed so far.
         """
         if _out_of_order(refusals):
             return Fraction(0)
         fraction = whole_fraction(self.update, self.limits, self.state, time=self.time)
-        watched = np.zeros(0, dtype=np.int64)
-        while fraction and len(failing := self._failing(self.accounts, fraction)):
+        watched = suspects
+        while fraction:
+            few = self.accounts.subset(watched)
+            if len(self._failing(few, fraction)):
+                fraction = self._bisect(few, fraction)
+            if not len(failing := self._failing(self.accounts, fraction)):
+                break
             watched = np.union1d(watched, failing)
-            fraction = self._bisect(self.accounts.subset(watched), fraction)
         moves = dict(self._scaled(fraction).values).items() - self.state.values.items()
         return fraction if moves else Fraction(0)
 
