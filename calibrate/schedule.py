@@ -261,7 +261,7 @@ class MarginSchedule:
         regime = _read_only(self.regime, np.str_)
         if regime.shape != self.present.shape:
             raise ShapeError(f"regime must have shape {self.present.shape}, was {regime.shape}")
-        unknown = set(regime.ravel()) - {value.value for value in Regime}
+        unknown = set(regime.ravel().tolist()) - {value.value for value in Regime}
         if unknown:
             raise InputError(
                 f"regime must be of {[value.value for value in Regime]}, found {sorted(unknown)}"
@@ -284,7 +284,8 @@ class MarginSchedule:
             If nothing has come into force yet, or the origins are not in order.
         """
         stamp = pd.Timestamp(time)
-        moment = np.datetime64(stamp.tz_convert("UTC").tz_localize(None) if stamp.tz else stamp)
+        bare = stamp.tz_convert(None) if stamp.tz else stamp
+        moment = bare.to_datetime64().astype("datetime64[ns]")
         start = self.start
         if len(start) and np.any(start[1:] < start[:-1]):
             raise InputError(f"{self.policy}: origins must rise to ask what is in force")

@@ -88,16 +88,15 @@ class Limit:
         inside the bounds, it is `before`.
         """
         lowest, highest = self.bounds
-        rising = asked >= before
-        most = (self.rise if rising else self.fall).most(before)
-        reached = asked
-        if most is not None:
-            reached = min(asked, before + most) if rising else max(asked, before - most)
-        if highest is not None:
-            reached = min(reached, highest)
-        reached = max(reached, lowest)
-        low, high = sorted((before, asked))
-        return reached if low <= reached <= high else before
+        if asked >= before:
+            ends = [highest, None if (most := self.rise.most(before)) is None else before + most]
+            reached = min([asked, *(end for end in ends if end is not None)])
+        else:
+            most = self.fall.most(before)
+            reached = max(asked, lowest, 0 if most is None else before - most)
+        inside = lowest <= reached and (highest is None or reached <= highest)
+        onwards = (reached - before) * (asked - before) > 0
+        return reached if inside and onwards else before
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,76 @@
+"""Small states, updates and accounts; test files cannot import each other."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foremargin.calibrate import SIDES
+from foremargin.calibrate.updates import Accounts, Kind, Parameter, ParameterState, ParameterUpdate
+
+NOW = 1_000_000
+
+
+def _margins(initial: int = 1_000, maintenance: int = 500, *, name: str = "A") -> dict:
+    """Both margins of one instrument on both sides, basis points."""
+    kinds = {Kind.INITIAL_MARGIN: initial, Kind.MAINTENANCE_MARGIN: maintenance}
+    return {Parameter(name, kind, side): v for kind, v in kinds.items() for side in SIDES}
+
+
+def _state(values: dict | None = None, **changes: Any) -> ParameterState:
+    fields: dict[str, Any] = {"values": values or _margins(), "effective": NOW, "sequence": 4}
+    return ParameterState(**{**fields, "changed_at": dict.fromkeys(fields["values"], 0), **changes})
+
+
+def _update(values: dict, **changes: Any) -> ParameterUpdate:
+    fields: dict[str, Any] = {
+        "values": values,
+        "sequence": 5,
+        "previous_sequence": 4,
+        "announced": NOW + 10,
+        "effective": NOW + 100,
+        "expiry": NOW + 200,
+        "reason": "test",
+    }
+    return ParameterUpdate(**{**fields, **changes})
+
+
+def _accounts(
+    cash: Sequence[float], quantity: Sequence[Sequence[float]], names: Sequence[str] = ("A",)
+) -> Accounts:
+    """One row of quantities per account, one column per instrument; zeros are no positions."""
+    rows = np.asarray(quantity, dtype=float).reshape(len(cash), len(names))
+    account, instrument = np.nonzero(rows)
+    start = np.searchsorted(account, np.arange(len(cash) + 1))
+    return Accounts(
+        instruments=tuple(names),
+        cash=np.asarray(cash, dtype=float),
+        start=start,
+        instrument=instrument,
+        quantity=rows[account, instrument],
+    )
+
+
+@pytest.fixture(scope="session")
+def margins() -> Callable[..., dict]:
+    """Return a function that names the margins of one instrument."""
+    return _margins
+
+
+@pytest.fixture(scope="session")
+def state() -> Callable[..., ParameterState]:
+    """Return a function that builds a state of sequence 4 at second 1,000,000."""
+    return _state
+
+
+@pytest.fixture(scope="session")
+def update() -> Callable[..., ParameterUpdate]:
+    """Return a function that builds the update that follows, in effect 100 s later."""
+    return _update
+
+
+@pytest.fixture(scope="session")
+def accounts() -> Callable[..., Accounts]:
+    """Return a function that builds accounts from a table of quantities."""
+    return _accounts
