@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foremargin.calibrate.updates import Accounts, Kind, preflight
@@ -19,6 +19,7 @@ PRICES = np.array([100.0, 3.0])
 amounts = st.floats(-1e6, 1e6).map(lambda x: round(x, 4))
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     cash=st.lists(amounts, min_size=3, max_size=3),
     quantity=st.lists(amounts, min_size=6, max_size=6),
