@@ -117,13 +117,6 @@ def terms_of(
     state: ParameterState, prices: NDArray[np.float64], instruments: Sequence[str], *, time: int
 ) -> Terms:
     """Return the terms of a state at a time; `prices` of the market, shape (n_instruments,)."""
-    prices = np.asarray(prices, dtype=np.float64)
-    if prices.shape != (len(instruments),):
-        raise ShapeError(f"prices must have shape ({len(instruments)},), was {prices.shape}")
-    bad = ~(np.isfinite(prices) & (prices > 0.0))
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        raise InputError(f"prices must be positive and finite, {instruments[i]} was {prices[i]}")
     return Terms(
         price=state.capped_prices(prices, instruments, time=time),
         initial=state.margin_rates(Kind.INITIAL_MARGIN, instruments),

@@ -89,9 +89,11 @@ def clamped(
 
     Examples
     --------
-    >>> from foremargin.calibrate.updates import *
+    A ratio that may rise by 3 % and its time, which may move at will:
+
+    >>> from foremargin.calibrate.updates import CAP_KINDS, Kind, Limit, Step
     >>> ratio, since, growth = (Parameter("wstETH", kind) for kind in CAP_KINDS)
-    >>> state = ParameterState(values={ratio: 100, since: 0, growth: 900}, effective=0)
+    >>> state = ParameterState(values={ratio: 100, since: 0, growth: 900})
     >>> update = ParameterUpdate(
     ...     values={ratio: 110, since: 50}, sequence=1, previous_sequence=0,
     ...     announced=60, effective=60, expiry=70, reason="new snapshot",

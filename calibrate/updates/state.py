@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ...errors import InputError, ShapeError
 from ..schedule import BASIS_POINTS, SIDES, from_basis_points
 from .parameters import CAP_KINDS, SECONDS_PER_YEAR, Kind, Parameter, checked_values
 
@@ -83,8 +83,21 @@ class ParameterState:
         """Return the prices that count, the market's or the cap if lower, shape (n_instruments,).
 
         A cap whose float is above it is taken one float lower.
+
+        Raises
+        ------
+        InputError
+            If a market price is not positive and finite.
         """
         counted = np.array(prices, dtype=np.float64)
+        if counted.shape != (len(instruments),):
+            raise ShapeError(f"prices must have shape ({len(instruments)},), was {counted.shape}")
+        bad = ~(np.isfinite(counted) & (counted > 0.0))
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            raise InputError(
+                f"prices must be positive and finite, {instruments[i]} was {counted[i]}"
+            )
         for i, name in enumerate(instruments):
             cap = self.price_cap(name, time=time)
             if cap is not None and cap < Fraction(float(counted[i])):
