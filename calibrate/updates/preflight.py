@@ -288,8 +288,6 @@ def whole_fraction(
         before, limit = state.values[p], limits.of(p)
         if asked == before:
             continue
-        if time < state.changed_at[p] + limit.delay_s:
-            return Fraction(0)
         way = limit.reachable(before, asked) - before
         fraction = min(fraction, Fraction(way, asked - before))
     if not fraction:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from foremargin.calibrate import SIDES
 from foremargin.calibrate.updates import Accounts, Kind, Parameter, ParameterState, ParameterUpdate
@@ -50,6 +51,32 @@ def _accounts(
         instrument=instrument,
         quantity=rows[account, instrument],
     )
+
+
+def _near_margin(
+    draw: Callable[..., Any], values: dict, prices: np.ndarray, names: Sequence[str]
+) -> Accounts:
+    """Draw accounts near their maintenance margin: most a little above, some on or below it."""
+    n = draw(st.integers(1, 5))
+    size = st.integers(-20, 20)
+    quantity = np.array(draw(st.lists(size, min_size=2 * n, max_size=2 * n))).reshape(n, 2)
+    rate = {
+        (name, side): values[Parameter(name, Kind.MAINTENANCE_MARGIN, side)] / 10_000
+        for name in names
+        for side in SIDES
+    }
+    long, short = (np.array([rate[name, side] for name in names]) for side in SIDES)
+    value = quantity * prices
+    needed = (np.abs(value) * np.where(quantity > 0, long, short)).sum(axis=1)
+    spare = np.array([draw(st.integers(-2, 12)) for _ in range(n)]) / 100
+    cash = needed - value.sum(axis=1) + spare * np.abs(value).sum(axis=1)
+    return _accounts(cash, quantity, names)
+
+
+@pytest.fixture(scope="session")
+def near_margin() -> Callable[..., Accounts]:
+    """Return a function that draws accounts of two instruments, for hypothesis."""
+    return _near_margin
 
 
 @pytest.fixture(scope="session")

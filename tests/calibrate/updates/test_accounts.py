@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foremargin.calibrate.updates import Accounts, Kind, preflight
+from foremargin.calibrate import SIDES
+from foremargin.calibrate.updates import Accounts, Kind, Parameter, preflight
 from foremargin.calibrate.updates.accounts import headroom, terms_of
 from foremargin.calibrate.updates.limits import RateLimits
 from foremargin.errors import InputError, ShapeError
@@ -44,11 +45,21 @@ def test_headroom_is_equity_less_margin_of_each_position(
 
 
 def test_the_two_sides_have_their_own_margin(state, margins, accounts) -> None:
-    values = margins()
-    short = next(p for p in values if p.kind is Kind.MAINTENANCE_MARGIN and p.side == "short")
-    terms = terms_of(state({**values, short: 800}), np.array([100.0]), ["A"], time=NOW)
-    rooms = headroom(accounts([0.0, 200.0], [[1.0], [-1.0]]), terms, terms)
+    values, names = margins(), [Parameter("A", Kind.MAINTENANCE_MARGIN, s) for s in SIDES]
+    before, after = (
+        terms_of(state({**values, **dict(zip(names, rates, strict=True))}), prices, ["A"], time=NOW)
+        for rates, prices in (((500, 800), np.array([100.0])), ((600, 900), np.array([110.0])))
+    )
+    rooms = headroom(accounts([0.0, 200.0], [[1.0], [-1.0]]), before, after)
     np.testing.assert_allclose(rooms.before, [100 - 5, 200 - 100 - 8], rtol=1e-14)
+    np.testing.assert_allclose(rooms.after, [110 - 6.6, 200 - 110 - 9.9], rtol=1e-14)
+
+
+def test_only_the_side_that_changes_is_touched(state, margins, update, accounts) -> None:
+    people = accounts([-94.5, 105.5], [[1.0], [-1.0]])  # equity 5.5, 5 of it needed
+    short = Parameter("A", Kind.MAINTENANCE_MARGIN, "short")
+    report = preflight(update({short: 600}), people, state(), RateLimits(), np.array([100.0]))
+    assert report.liquidated.account.tolist() == [1]
 
 
 def test_a_subset_keeps_each_accounts_own_positions(accounts) -> None:

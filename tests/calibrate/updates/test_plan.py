@@ -24,24 +24,18 @@ NOW = 1_000_000
 PRICES = np.array([10.0, 4.0])
 NONE = RateLimits()
 NAMES = ("A", "B")
-whole = st.integers(-60, 60)
 rates = st.integers(1, 40).map(lambda k: 50 * k)
 
 
 @st.composite
-def situations(draw, margins, state, update, accounts):
-    """Whole-numbered accounts, margins of two instruments, limits on every step."""
-    n = draw(st.integers(1, 5))
-    people = accounts(
-        draw(st.lists(st.integers(-300, 900), min_size=n, max_size=n)),
-        draw(st.lists(whole, min_size=2 * n, max_size=2 * n)),
-        NAMES,
-    )
+def situations(draw, margins, state, update, near_margin):
+    """Accounts near their margin, new margins of two instruments, limits on every step."""
     values, asked = {}, {}
     for name in NAMES:
         for target in (values, asked):
             maintenance = draw(rates)
             target.update(margins(maintenance + draw(rates), maintenance, name=name))
+    people = near_margin(draw, values, PRICES, NAMES)
     step = st.none() | st.integers(300, 2_000)
     rules = RateLimits(
         by_kind={
@@ -66,12 +60,12 @@ def follows(plan, people, held, rules) -> None:
     assert held == plan.state
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data(), notice_s=st.sampled_from([0, 1_000]))
 def test_every_stage_passes_and_a_plan_ends_at_the_target_or_says_who_must_top_up(
-    margins, state, update, accounts, data, notice_s
+    margins, state, update, near_margin, data, notice_s
 ) -> None:
-    people, held, sent, rules = data.draw(situations(margins, state, update, accounts))
+    people, held, sent, rules = data.draw(situations(margins, state, update, near_margin))
     plan = staged_plan(sent, people, held, rules, PRICES, notice_s=notice_s, most_stages=50)
     follows(plan, people, held, rules)
     if plan.complete:
@@ -87,21 +81,19 @@ def test_every_stage_passes_and_a_plan_ends_at_the_target_or_says_who_must_top_u
     richer = replace(people, cash=cash)
     again = staged_plan(sent, richer, held, rules, PRICES, notice_s=notice_s, most_stages=50)
     assert again.complete
-    # And no account was asked for money that it did not lack.
-    for k in range(len(plan.top_up)):
-        less = cash.copy()
-        less[plan.top_up.account[k]] -= plan.top_up.amount[k] * 0.01 + 1e-6
-        poorer = replace(people, cash=less)
-        short = staged_plan(sent, poorer, held, rules, PRICES, notice_s=notice_s, most_stages=50)
-        assert not short.complete
+    # And the account that lacks most was not asked for more than it lacks.
+    cash[plan.top_up.account[0]] -= plan.top_up.amount[0] * 0.01 + 1e-6
+    poorer = replace(people, cash=cash)
+    short = staged_plan(sent, poorer, held, rules, PRICES, notice_s=notice_s, most_stages=50)
+    assert not short.complete
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_where_one_step_would_harm_nobody_stages_complete(
-    margins, state, update, accounts, data
+    margins, state, update, near_margin, data
 ) -> None:
-    people, held, sent, rules = data.draw(situations(margins, state, update, accounts))
+    people, held, sent, rules = data.draw(situations(margins, state, update, near_margin))
     # Those that are liquidatable as it is are out: one stage may heal them and the next one not.
     kept = people.subset(np.setdiff1d(np.arange(len(people)), unhealthy(people, held)))
     one = preflight(sent, kept, held, NONE, PRICES)
