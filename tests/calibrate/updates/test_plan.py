@@ -215,3 +215,38 @@ def test_an_update_that_cannot_begin_has_no_stages(state, update, margins, accou
 def test_notice_and_stages_are_counts(state, update, margins, accounts, changes) -> None:
     with pytest.raises(InputError, match="notice_s must be at least 0 and most_stages at least 1"):
         staged_plan(update(margins()), accounts([], []), state(), NONE, PRICES[:1], **changes)
+
+
+def test_an_account_healed_by_one_stage_and_harmed_by_later_ones_knows_its_whole_need(
+    state, update, margins, accounts
+) -> None:
+    held = state({**margins(3_000, 1_000), **margins(3_000, 500, name="B")})
+    people = accounts([-186.0], [[10.0, 25.0]], NAMES)  # equity 14, 15 needed; then 10; then 20
+    sent = update(
+        {
+            Parameter(name, Kind.MAINTENANCE_MARGIN, side): units
+            for name, units in (("A", 500), ("B", 1_500))
+            for side in ("long", "short")
+        }
+    )
+    rules = RateLimits(by_kind={Kind.MAINTENANCE_MARGIN: Limit(rise=Step(units=200))})
+    plan = staged_plan(sent, people, held, rules, PRICES, notice_s=0)
+    assert plan.status is PlanStatus.NEEDS_TOP_UP
+    assert plan.top_up.amount.tolist() == [pytest.approx(6.0, rel=1e-9)]
+
+
+def test_a_cap_that_is_higher_half_way_than_at_both_ends_asks_shorts_for_the_way(
+    state, update, margins, accounts
+) -> None:
+    # The cap grows by 1 in 10⁶ s: 5 · 2 before, 10 · 1 at the target, 7.5 · 1.5 = 11.25 half-way.
+    ratio, since, growth = (Parameter("A", kind) for kind in CAP_KINDS)
+    cap = {ratio: Kind.SNAPSHOT_RATIO.whole(5.0), since: 0, growth: 315_360}
+    half = Limit(rise=Step(units=Kind.SNAPSHOT_RATIO.whole(2.5)))
+    people, held = accounts([110.0], [[-10.0]]), state({**margins(), **cap})
+    sent = update({ratio: Kind.SNAPSHOT_RATIO.whole(10.0), since: NOW + 100})
+    rules = RateLimits(by_kind={Kind.SNAPSHOT_RATIO: half})
+    plan = staged_plan(sent, people, held, rules, np.array([12.0]), notice_s=0)
+    assert plan.status is PlanStatus.NEEDS_TOP_UP
+    # 100 s more of growth are 10⁻⁴ of the value.
+    assert plan.top_up.amount.tolist() == [pytest.approx(112.5 * 1.05 - 110, rel=2e-3)]
+    assert staged_plan(sent, people, held, NONE, np.array([12.0]), notice_s=0).complete
