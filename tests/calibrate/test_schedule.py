@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -237,10 +238,10 @@ def test_components_may_carry_the_rounding_of_a_float_sum() -> None:
 
 
 @pytest.mark.parametrize("parts", [{}, {"tail": np.ones((2, 2, 2))}])
-def test_components_need_a_margin_and_a_margin_needs_components(parts: dict) -> None:
-    field = "maintenance_components" if parts else "initial_components"
+def test_components_need_a_margin_and_a_margin_needs_components(parts: Any) -> None:
+    changes: Any = {"maintenance_components" if parts else "initial_components": parts}
     with pytest.raises(InputError, match="must be the named parts of a"):
-        replace(schedule(), **{field: parts})
+        replace(schedule(), **changes)
 
 
 @pytest.mark.parametrize(
@@ -268,8 +269,9 @@ def test_optional_fields_have_the_shape_of_the_schedule(field, value, match) -> 
     ],
 )
 def test_times_that_cannot_be_are_refused(field: str, times: list[str], match: str) -> None:
+    changes: Any = {field: np.array(times, dtype="datetime64[ns]")}
     with pytest.raises(InputError, match=match):
-        replace(schedule(), **{field: np.array(times, dtype="datetime64[ns]")})
+        replace(schedule(), **changes)
 
 
 def test_a_regime_has_one_of_the_known_names() -> None:

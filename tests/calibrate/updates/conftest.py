@@ -6,25 +6,27 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
 
 from foremargin.calibrate import SIDES
 from foremargin.calibrate.updates import Accounts, Kind, Parameter, ParameterState, ParameterUpdate
 
 NOW = 1_000_000
+Values = dict[Parameter, int]
 
 
-def _margins(initial: int = 1_000, maintenance: int = 500, *, name: str = "A") -> dict:
+def _margins(initial: int = 1_000, maintenance: int = 500, *, name: str = "A") -> Values:
     """Both margins of one instrument on both sides, basis points."""
     kinds = {Kind.INITIAL_MARGIN: initial, Kind.MAINTENANCE_MARGIN: maintenance}
     return {Parameter(name, kind, side): v for kind, v in kinds.items() for side in SIDES}
 
 
-def _state(values: dict | None = None, **changes: Any) -> ParameterState:
+def _state(values: Values | None = None, **changes: Any) -> ParameterState:
     fields: dict[str, Any] = {"values": values or _margins(), "effective": NOW, "sequence": 4}
     return ParameterState(**{**fields, "changed_at": dict.fromkeys(fields["values"], 0), **changes})
 
 
-def _update(values: dict, **changes: Any) -> ParameterUpdate:
+def _update(values: Values, **changes: Any) -> ParameterUpdate:
     fields: dict[str, Any] = {
         "values": values,
         "sequence": 5,
@@ -37,16 +39,15 @@ def _update(values: dict, **changes: Any) -> ParameterUpdate:
     return ParameterUpdate(**{**fields, **changes})
 
 
-def _accounts(
-    cash: Sequence[float], quantity: Sequence[Sequence[float]], names: Sequence[str] = ("A",)
-) -> Accounts:
+def _accounts(cash: ArrayLike, quantity: ArrayLike, names: Sequence[str] = ("A",)) -> Accounts:
     """One row of quantities per account, one column per instrument; zeros are no positions."""
-    rows = np.asarray(quantity, dtype=float).reshape(len(cash), len(names))
+    money = np.asarray(cash, dtype=float)
+    rows = np.asarray(quantity, dtype=float).reshape(len(money), len(names))
     account, instrument = np.nonzero(rows)
-    start = np.searchsorted(account, np.arange(len(cash) + 1))
+    start = np.searchsorted(account, np.arange(len(money) + 1))
     return Accounts(
         instruments=tuple(names),
-        cash=np.asarray(cash, dtype=float),
+        cash=money,
         start=start,
         instrument=instrument,
         quantity=rows[account, instrument],
@@ -54,7 +55,7 @@ def _accounts(
 
 
 def _near_margin(
-    draw: Callable[..., Any], values: dict, prices: np.ndarray, names: Sequence[str]
+    draw: Callable[..., Any], values: Values, prices: NDArray[np.float64], names: Sequence[str]
 ) -> Accounts:
     """Draw accounts near their maintenance margin: most a little above, some on or below it."""
     n = draw(st.integers(1, 5))
@@ -80,7 +81,7 @@ def near_margin() -> Callable[..., Accounts]:
 
 
 @pytest.fixture(scope="session")
-def margins() -> Callable[..., dict]:
+def margins() -> Callable[..., Values]:
     """Return a function that names the margins of one instrument."""
     return _margins
 

@@ -39,7 +39,7 @@ def test_headroom_is_equity_less_margin_of_each_position(
         initial = abs(values[0]) / 10 + abs(values[1]) * Fraction("0.4")
         slack = float(rooms.slack[k])
         assert abs(Fraction(rooms.before[k]) - (equity - maintenance)) <= slack
-        assert abs(Fraction(rooms.call_before[k]) - max(initial - equity, 0)) <= slack
+        assert abs(Fraction(rooms.call_before[k]) - max(initial - equity, Fraction(0))) <= slack
         assert abs(Fraction(rooms.notional[k]) - sum(map(abs, values))) <= slack
     assert not rooms.touched.any()
 
@@ -102,8 +102,14 @@ def test_arrays_that_do_not_describe_accounts_are_refused(accounts, changes, err
 
 
 def test_accounts_do_not_change_with_the_arrays_they_came_from() -> None:
-    cash = np.array([1.0])
-    whole = Accounts(instruments=("A",), cash=cash, start=[0, 0], instrument=[], quantity=[])
+    cash, nothing = np.array([1.0]), np.zeros(0, dtype=np.int64)
+    whole = Accounts(
+        instruments=("A",),
+        cash=cash,
+        start=np.array([0, 0]),
+        instrument=nothing,
+        quantity=nothing.astype(np.float64),
+    )
     cash[0] = 9.0
     assert whole.cash[0] == 1.0
     with pytest.raises(ValueError, match="read-only"):

@@ -9,6 +9,7 @@ and the time of the old ratio, from the cap not having been below the market bef
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_the_published_figures_follow_from_each_other() -> None:
 
 
 def test_the_update_as_it_was_sent_is_refused_for_both_reasons(before, asked, borrowers) -> None:
-    report = preflight(asked, borrowers, before, LIMITS, MARKET)
+    report: Any = preflight(asked, borrowers, before, LIMITS, MARKET)
     assert report.reasons == (Reason.UNEQUAL_SHARES, Reason.LIQUIDATES)
     # What the consumer would have ended up with is what it did end up with.
     assert report.outcome.result[RATIO] == 1_191_916_000_000_000_000
@@ -101,15 +102,15 @@ def test_the_update_as_it_was_sent_is_refused_for_both_reasons(before, asked, bo
 
 
 def test_it_is_refused_without_any_accounts_too(before, asked, accounts) -> None:
-    report = preflight(asked, accounts([], [], ("wstETH",)), before, LIMITS, MARKET)
+    report: Any = preflight(asked, accounts([], [], ("wstETH",)), before, LIMITS, MARKET)
     assert report.reasons == (Reason.UNEQUAL_SHARES,)
     assert "snapshot-ratio by 48.9% and wstETH snapshot-time by 100.0%" in str(report.refusals[0])
 
 
 def test_both_parameters_moved_by_the_same_share_pass(before, asked, borrowers) -> None:
-    refused = preflight(asked, borrowers, before, LIMITS, MARKET)
+    refused: Any = preflight(asked, borrowers, before, LIMITS, MARKET)
     assert refused.safe_fraction == Fraction(3, 100) * OLD / (TARGET - OLD)
-    report = preflight(refused.safe_update, borrowers, before, LIMITS, MARKET)
+    report: Any = preflight(refused.safe_update, borrowers, before, LIMITS, MARKET)
     assert report.accepted
     assert report.outcome.whole
     assert report.outcome.result[RATIO] == refused.outcome.result[RATIO]
@@ -123,7 +124,7 @@ def test_the_whole_update_passes_with_a_consumer_that_takes_it_whole(
 
 
 def test_a_plan_arrives_in_three_steps_of_three_days(before, asked, borrowers) -> None:
-    plan = staged_plan(asked, borrowers, before, LIMITS, MARKET, notice_s=0)
+    plan: Any = staged_plan(asked, borrowers, before, LIMITS, MARKET, notice_s=0)
     assert plan.complete
     assert [r.update.effective for r in plan.stages] == [NOW, NOW + 3 * DAY, NOW + 6 * DAY]
     ratios = [r.outcome.result[RATIO] for r in plan.stages]

@@ -61,7 +61,7 @@ class Life(RuleBasedStateMachine):
         behind=st.sampled_from([0, 0, 0, 1, -1]),
         late_s=st.sampled_from([0, 0, 5, WINDOW_S - 1, WINDOW_S, -1]),
     )
-    def send(self, moves: dict, ahead: int, behind: int, late_s: int) -> None:
+    def send(self, moves: dict[Parameter, int], ahead: int, behind: int, late_s: int) -> None:
         values = {p: max(self.values[p] + move, 0) for p, move in moves.items()}
         previous = max(self.sequence - behind, 0)
         effective = max(self.now - late_s, 0)

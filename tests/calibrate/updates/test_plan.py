@@ -30,7 +30,8 @@ rates = st.integers(1, 40).map(lambda k: 50 * k)
 @st.composite
 def situations(draw, margins, state, update, near_margin):
     """Accounts near their margin, new margins of two instruments, limits on every step."""
-    values, asked = {}, {}
+    values: dict[Parameter, int] = {}
+    asked: dict[Parameter, int] = {}
     for name in NAMES:
         for target in (values, asked):
             maintenance = draw(rates)

@@ -1,6 +1,7 @@
 """Pre-flight: an update that passes harms nobody, one that does not says whom."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ rates = st.integers(1, 40).map(lambda k: 50 * k)
 @st.composite
 def situations(draw, margins, state, update, near_margin):
     """Accounts near their margin, and an update of margins, a cap or both."""
-    values, asked = {}, {}
+    values: dict[Parameter, int] = {}
+    asked: dict[Parameter, int] = {}
     for name in NAMES:
         values |= margins(draw(rates) + 2_000, draw(rates), name=name)
         if draw(st.booleans()):
@@ -79,7 +81,7 @@ def test_an_accepted_update_never_turns_a_healthy_account_unhealthy(
     margins, state, update, near_margin, data
 ) -> None:
     people, held, sent, rules = data.draw(situations(margins, state, update, near_margin))
-    report = preflight(sent, people, held, rules, PRICES)
+    report: Any = preflight(sent, people, held, rules, PRICES)
     time = sent.effective
     before = exact_headroom(people, held, time=time)
     if report.outcome.state is None:
@@ -102,7 +104,7 @@ def test_a_refused_update_names_an_account_or_what_does_not_fit(
     margins, state, update, near_margin, data
 ) -> None:
     people, held, sent, rules = data.draw(situations(margins, state, update, near_margin))
-    report = preflight(sent, people, held, rules, PRICES)
+    report: Any = preflight(sent, people, held, rules, PRICES)
     if report.accepted:
         return
     assert (Reason.LIQUIDATES in report.reasons) == (len(report.liquidated) > 0)
@@ -127,7 +129,7 @@ def test_the_safe_fraction_ends_where_the_tightest_account_does(
     held = state(margins(5_000, 500))
     people = accounts([-1_000.0 + 50.0 + room + 1e-6, 0.0], [[100.0], [5.0]])
     sent = update(dict.fromkeys(MAINTENANCE["A"], target))
-    report = preflight(sent, people, held, NONE, np.array([10.0]))
+    report: Any = preflight(sent, people, held, NONE, np.array([10.0]))
     assert report.reasons == (Reason.LIQUIDATES,)
     # The largest whole rise: margins are rounded up, so the fraction may end up to a unit lower.
     largest = (target - 500) * share // 100
@@ -137,7 +139,7 @@ def test_the_safe_fraction_ends_where_the_tightest_account_does(
 
 def test_the_worst_accounts_come_first_with_what_they_lack(state, update, accounts) -> None:
     people = accounts([-940.0, -949.0, -700.0, -960.0], [[100.0]] * 4)
-    report = preflight(
+    report: Any = preflight(
         update(dict.fromkeys(MAINTENANCE["A"], 800)), people, state(), NONE, np.array([10.0])
     )
     # Equities 60, 51, 300, 40 against 50 before and 80 after: the last was not healthy before.
@@ -145,7 +147,7 @@ def test_the_worst_accounts_come_first_with_what_they_lack(state, update, accoun
     np.testing.assert_allclose(report.liquidated.amount, [29.0, 20.0], rtol=1e-9)
     assert report.liquidated.notional.tolist() == [1_000.0, 1_000.0]
     assert report.liquidated.frame(most=1).account.tolist() == [1]
-    row = report.frame().iloc[0]
+    row: Any = report.frame().iloc[0]
     assert (row.accepted, row.reasons, row.n_liquidated) == (False, "liquidates", 2)
     assert row.liquidated_notional == 2_000.0
     with pytest.raises(ValueError, match="read-only"):
@@ -155,7 +157,7 @@ def test_the_worst_accounts_come_first_with_what_they_lack(state, update, accoun
 def test_a_rise_of_initial_margin_calls_and_does_not_liquidate(state, update, accounts) -> None:
     people = accounts([-850.0, -950.0, -500.0], [[100.0]] * 3)
     rise = {Parameter("A", Kind.INITIAL_MARGIN, s): 2_000 for s in ("long", "short")}
-    report = preflight(update(rise), people, state(), NONE, np.array([10.0]))
+    report: Any = preflight(update(rise), people, state(), NONE, np.array([10.0]))
     # Equities 150, 50, 500 against 100 before and 200 after: 50 more, 100 more, none.
     assert report.accepted
     assert report.called.account.tolist() == [1, 0]
@@ -189,7 +191,7 @@ def test_a_short_is_hurt_by_a_cap_that_rises(state, update, margins, accounts) -
     held = state({**margins(), **cap})
     people = accounts([86.0], [[-10.0]])  # 80 owed at the cap, 4 of margin, 2 to spare
     lifted = update({RATIO: Kind.SNAPSHOT_RATIO.whole(9.0)})
-    report = preflight(lifted, people, held, NONE, np.array([10.0]))
+    report: Any = preflight(lifted, people, held, NONE, np.array([10.0]))
     assert report.reasons == (Reason.LIQUIDATES,)
     assert report.prices.loc["A"].tolist() == [10.0, 8.0, 9.0, pytest.approx(0.1)]
     # 86 >= 10 r (1 + 5 %) gives r = 8.190...
@@ -201,7 +203,7 @@ def test_orders_and_times_that_do_not_fit_are_refused_without_a_smaller_step(
 ) -> None:
     people = accounts([-945.0], [[100.0]])
     sent = update(dict.fromkeys(MAINTENANCE["A"], 900), sequence=9, previous_sequence=8)
-    report = preflight(sent, people, state(), NONE, np.array([10.0]), time=NOW + 300)
+    report: Any = preflight(sent, people, state(), NONE, np.array([10.0]), time=NOW + 300)
     assert report.reasons == (Reason.GAP, Reason.EXPIRED)
     assert (report.safe_fraction, report.safe_update, len(report.liquidated)) == (0, None, 0)
     unknown = update({Parameter("A", Kind.POSITION_CAP): 5})
@@ -219,7 +221,7 @@ def test_a_consumer_that_rejects_leaves_accounts_alone_and_takes_a_smaller_step(
         }
     )
     sent = update(dict.fromkeys(MAINTENANCE["A"], 700))
-    report = preflight(sent, people, state(), rules, np.array([10.0]))
+    report: Any = preflight(sent, people, state(), rules, np.array([10.0]))
     assert report.reasons == (Reason.REJECTED,)
     assert report.safe_fraction == Fraction(25, 200)
     assert set(report.safe_update.values.values()) == {525}
@@ -232,6 +234,6 @@ def test_a_smaller_step_within_the_limits_is_tried_on_all_accounts(state, update
         by_kind={Kind.MAINTENANCE_MARGIN: Limit(rise=Step(units=200), on_excess=Excess.REJECT)}
     )
     sent = update(dict.fromkeys(MAINTENANCE["A"], 900))
-    report = preflight(sent, people, state(), rules, np.array([10.0]))
+    report: Any = preflight(sent, people, state(), rules, np.array([10.0]))
     assert report.reasons == (Reason.REJECTED,)
     assert set(report.safe_update.values.values()) == {599}  # at 600 it is within rounding
