@@ -75,7 +75,7 @@ def plain(accounts: Accounts, scenarios: ScenarioSet, confidence_level: float) -
     """Compute the same by a sparse product and a partition."""
     shape = (accounts.n_accounts, scenarios.n_instruments)
     held = sp.csr_matrix((accounts.quantity, accounts.instrument, accounts.offsets), shape=shape)
-    pnl = held @ scenarios.pnl
+    pnl = np.asarray(held @ scenarios.pnl)
     tail = (1.0 - confidence_level) * scenarios.n_scenarios
     count = int(np.ceil(tail - 1e-9))
     worst = np.partition(pnl, count - 1, axis=1)[:, :count]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _SLACK = 3
 """Largest scores kept at most, as a multiple of those that are needed."""
 
-COUNT, _HEAD, KEPT = 0, 1, 2
+COUNT, HEAD, KEPT = 0, 1, 2
 """Places in the state: scores in the window, place of the oldest, largest ones in order."""
 
 
@@ -47,7 +47,7 @@ def keep_score(
     them; ``queue[:state[COUNT]]`` are all, in no order.
     """
     if state[COUNT] == len(queue):
-        _forget(upper, state, queue[state[_HEAD]])
+        _forget(upper, state, queue[state[HEAD]])
     remember_score(queue, state, score)
     complete = state[KEPT] == state[COUNT] - 1
     if complete or score >= upper[0]:
@@ -61,9 +61,9 @@ def keep_score(
 @njit(cache=True)
 def remember_score(queue: NDArray[np.float64], state: NDArray[np.int64], score: float) -> None:
     """Put a score into the queue alone; :func:`order_upper` must follow before anything is read."""
-    queue[state[_HEAD]] = score
+    queue[state[HEAD]] = score
     state[COUNT] = min(state[COUNT] + 1, len(queue))
-    state[_HEAD] = (state[_HEAD] + 1) % len(queue)
+    state[HEAD] = (state[HEAD] + 1) % len(queue)
 
 
 @njit(cache=True)

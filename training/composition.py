@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from ..calibrate import (
     EMIR_TOOLS,
@@ -39,6 +39,7 @@ from ..calibrate.coverage import ALL_RULES, CoverageRule
 from ..calibrate.laws import SCORE_LAWS, ScoreLaw
 from ..calibrate.path import MarginLimits, limits_tool
 from ..errors import InputError
+from .section import Section
 
 
 class CoverageConfig(BaseModel):
@@ -50,10 +51,8 @@ class CoverageConfig(BaseModel):
     """Name of a rule; its other fields follow as keys."""
 
 
-class PolicyConfig(BaseModel):
+class PolicyConfig(Section):
     """One composed policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]+$")]
     """Name in every table; not that of a registered policy."""
@@ -61,11 +60,7 @@ class PolicyConfig(BaseModel):
     """Forecaster whose variances it follows."""
     generation: Literal["reactive", "predictive"] = "predictive"
     """What the verdict counts it as: reactive if its forecaster only looks back at returns."""
-    responsiveness: (
-        Literal["learned"]
-        | Annotated[float, Field(ge=0.0, le=1.0)]
-        | tuple[Annotated[float, Field(ge=0.0, le=1.0)], Annotated[float, Field(ge=0.0, le=1.0)]]
-    ) = "learned"
+    responsiveness: Literal["learned"] | tuple[float, float] = "learned"
     """How far the margin follows: learned, one exponent, or one above and one below the usual."""
     law: str | None = None
     """Law that scores are divided by before coverage control; by default none."""
@@ -77,6 +72,18 @@ class PolicyConfig(BaseModel):
     """Anti-procyclicality tools of EMIR, the first innermost."""
     limits: dict[str, Any] | None = None
     """How the margin may move; see :class:`foremargin.calibrate.path.MarginLimits`."""
+
+    @field_validator("responsiveness", mode="before")
+    @classmethod
+    def _pair(cls, given: object) -> object:
+        pair = given if isinstance(given, list | tuple) else (given, given)
+        numbers = [x for x in pair if isinstance(x, int | float) and 0.0 <= x <= 1.0]
+        if given == "learned" or len(pair) == len(numbers) == 2:
+            return given if given == "learned" else tuple(pair)
+        raise ValueError(
+            "responsiveness must be 'learned', a number in [0, 1], or two of them, above and below "
+            f"the usual volatility; was {given!r}"
+        )
 
     def policy(self) -> Policy:
         """Build it.
@@ -103,8 +110,6 @@ class PolicyConfig(BaseModel):
     def _exponents(self) -> dict[str, tuple[tuple[float, float], ...]]:
         if self.responsiveness == "learned":
             return {}
-        if isinstance(self.responsiveness, float):
-            return {"exponents": ((self.responsiveness, self.responsiveness),)}
         return {"exponents": (self.responsiveness,)}
 
 
@@ -148,7 +153,18 @@ def _tool(name: str, *, where: str) -> Tool:
 def _rule(config: CoverageConfig, *, where: str) -> CoverageRule:
     what = f"coverage of policy {where}"
     rule = _named(config.rule, {rule.name: rule for rule in ALL_RULES}, what=what)
-    return _checked(type(rule), {"name": rule.name, **(config.model_extra or {})}, what=what)
+    own = dict(config.model_extra or {})
+    settled = sorted(set(own) & {"window", "needed", "name"})
+    if settled:
+        raise InputError(
+            f"{what}: {settled} cannot be set: a policy keeps the scores of 1,000 trading days"
+        )
+    changed: CoverageRule = _checked(type(rule), {**_fields(rule), **own}, what=what)
+    return changed
+
+
+def _fields(specification: Any) -> dict[str, Any]:
+    return {field.name: getattr(specification, field.name) for field in fields(specification)}
 
 
 def _limits(values: dict[str, Any], *, where: str) -> MarginLimits:

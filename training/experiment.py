@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from ..calibrate import ALL_POLICIES, Generation, Policy
 from ..errors import InputError
 from ..features import ALL_FEATURES, FEATURE_SETS
 from ..models import ALL_FORECASTERS, ALL_MIXTURES, Forecaster, Mixture
+from .composition import PolicyConfig
 from .model_options import option_names, with_options
 from .search_space import check_space
 from .section import Section
@@ -75,6 +76,13 @@ class ForecastConfig(Section):
     """Hyper-parameters by model: ``{har-pooled: {refit_days: 7}}``."""
 
 
+NamedOrComposed = Annotated[
+    Annotated[PolicyConfig, Tag("composed")] | Annotated[str, Tag("named")],
+    # Told apart before validation, so that an error is about the one that was meant.
+    Discriminator(lambda given: "named" if isinstance(given, str) else "composed"),
+]
+
+
 class MarginConfig(Section):
     """What is margined, and by which policies."""
 
@@ -82,8 +90,8 @@ class MarginConfig(Section):
     """Margin periods of risk, numbers of periods; by default 1 day, or 8 hours within the day."""
     tail_probability: Annotated[float, Field(gt=0.0, lt=0.1)] = 0.01
     """Breach rate that margins aim at: 0.01 for 99 % coverage."""
-    policies: tuple[str, ...] | None = None
-    """Names of registered policies; all if not given."""
+    policies: tuple[NamedOrComposed, ...] | None = None
+    """Names of registered policies, and composed ones; all registered ones if not given."""
 
 
 class Experiment(Section):
@@ -138,7 +146,7 @@ class Experiment(Section):
         _check_names("forecast.models", self.forecast.models, models)
         known = [*FEATURE_SETS, *(feature.name for feature in ALL_FEATURES)]
         _check_names("forecast.more_features", self.forecast.more_features, known)
-        _check_names("margin.policies", self.margin.policies, [p.name for p in ALL_POLICIES])
+        self._policies_are_known()
         available = {forecaster.name for forecaster in self.forecasters()}
         for mixture in ALL_MIXTURES:
             lacking = sorted(set(mixture.sources) - available)
@@ -154,6 +162,22 @@ class Experiment(Section):
                     "forecast.models or leave the policy out of margin.policies"
                 )
         return self
+
+    def _policies_are_known(self) -> None:
+        given = self.margin.policies or ()
+        registered = [policy.name for policy in ALL_POLICIES]
+        _check_names("margin.policies", [p for p in given if isinstance(p, str)], registered)
+        names = [p if isinstance(p, str) else p.name for p in given]
+        taken = [p.name for p in given if not isinstance(p, str) and p.name in registered]
+        if taken or len(set(names)) < len(names):
+            raise ValueError(
+                f"a composed policy must have a name of its own, found {taken or names}"
+            )
+        for composed in (p for p in given if not isinstance(p, str)):
+            try:
+                composed.policy()
+            except InputError as error:
+                raise ValueError(str(error)) from error
 
     def forecasters(self) -> tuple[Forecaster, ...]:
         """Return the forecasters by name, in the order of the registry."""
@@ -182,10 +206,11 @@ class Experiment(Section):
         return tuple(m for m in ALL_MIXTURES if m.name in names and set(m.sources) <= available)
 
     def policies(self) -> tuple[Policy, ...]:
-        """Return the policies by name; without names, all whose forecasts there are."""
-        names, available = self.margin.policies, {f.name for f in self.forecasters()}
-        if names is not None:
-            return tuple(p for p in ALL_POLICIES if p.name in names)
+        """Return the policies given; without any, all registered whose forecasts there are."""
+        given, available = self.margin.policies, {f.name for f in self.forecasters()}
+        if given is not None:
+            named = tuple(p for p in ALL_POLICIES if p.name in given)
+            return (*named, *(p.policy() for p in given if not isinstance(p, str)))
         return tuple(p for p in ALL_POLICIES if set(p.models) <= available)
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,12 @@ class CoverageRule(ABC):
     @abstractmethod
     def machine(self, tail_probability: float) -> Machine:
         """Return the compiled side, after a check of the rule's own numbers."""
+
+    def resized(self, *, window: int, needed: int) -> "CoverageRule":
+        """Return the same rule with another window."""
+        specification: Any = self  # a frozen dataclass, as every concrete rule is
+        rule: CoverageRule = replace(specification, window=window, needed=needed)
+        return rule
 
     @property
     def n_regimes(self) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..empirical import keep_score, read_tail
+from ..empirical import tail_depth
+from ..upper_end import COUNT, KEPT, keep_score, upper_quantile
 from .kernel import Terms, highest_rise, in_force, shift_in
 from .limits import Bound, Buffer, MarginLimits
 
@@ -19,6 +20,7 @@ class LiftTerms(NamedTuple):
     stress_weight: float
     buffer_size: float
     release_tail: float
+    release_depth: int
     refill: float
     buffer_needed: int
     budget: float
@@ -26,11 +28,11 @@ class LiftTerms(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Past values in the order they came (a ring) and sorted; `cursor` holds count and head."""
+    """Past values in a window of :mod:`foremargin.calibrate.upper_end`."""
 
-    ordered: NDArray[np.float64]
+    upper: NDArray[np.float64]
     queue: NDArray[np.float64]
-    cursor: NDArray[np.int64]
+    place: NDArray[np.int64]
 
 
 def lift_terms_of(limits: MarginLimits) -> LiftTerms:
@@ -42,6 +44,7 @@ def lift_terms_of(limits: MarginLimits) -> LiftTerms:
         stress_weight=float(limits.lift.stress_weight),
         buffer_size=float(some_buffer.size) if buffer is not None else 0.0,
         release_tail=1.0 - some_buffer.release_quantile,
+        release_depth=release_depth(some_buffer),
         refill=float(some_buffer.refill),
         buffer_needed=some_buffer.needed,
         budget=float(headroom.budget) if headroom is not None else 0.0,
@@ -49,14 +52,20 @@ def lift_terms_of(limits: MarginLimits) -> LiftTerms:
     )
 
 
+def release_depth(buffer: Buffer) -> int:
+    """Return how many of the largest targets the release of a buffer is read from."""
+    return int(tail_depth(buffer.window, 1.0 - buffer.release_quantile))
+
+
 @njit(cache=True)
 def _buffer_share(lift: LiftTerms, seen: Seen, share: float, base: float) -> float:
     """Share of the buffer that is held; `share` is what was held one period before."""
-    count, head = keep_score(seen.ordered, seen.queue, seen.cursor[0], seen.cursor[1], base)
-    seen.cursor[0], seen.cursor[1] = count, head
+    keep_score(seen.upper, seen.queue, seen.place, lift.release_depth, base)
+    count = seen.place[COUNT]
     if count < lift.buffer_needed:
         return lift.buffer_size
-    release, _ = read_tail(seen.ordered, count, lift.release_tail)
+    largest = seen.upper[: seen.place[KEPT]]
+    release = upper_quantile(largest, seen.queue[:count], lift.release_tail)
     allowed = max(min(lift.buffer_size, release / base - 1.0), 0.0)
     return float(min(allowed, share + lift.refill))
 

@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..upper_end import new_window
 from .kernel import Terms, margin_step, reachable_level
-from .lift import LiftTerms, Seen, lift_step, owed_step, shadow_step, stressed_target
+from .lift import LiftTerms, Seen, lift_step, owed_step, release_depth, shadow_step, stressed_target
 from .limits import MarginLimits
 
 COLUMNS = ("aim", "lift", "asked", "announced", "initial_margin", "maintenance_margin")
@@ -39,7 +40,6 @@ def new_memory(limits: MarginLimits, start: float | None) -> Memory:
     """Return the memory before the first period; `start` is the margin in force until then."""
     level = np.inf if start is None else start
     buffer, headroom = limits.lift.buffer, limits.lift.headroom
-    window = buffer.window if buffer is not None else 1
     return Memory(
         announced=np.full(limits.memory, level),
         delivered=np.full(limits.maintenance.wait + 1, level),
@@ -49,11 +49,9 @@ def new_memory(limits: MarginLimits, start: float | None) -> Memory:
                 headroom.size if headroom is not None else 0.0,
             ]
         ),
-        seen=Seen(
-            ordered=np.empty(window + 1),
-            queue=np.empty(window),
-            cursor=np.zeros(2, dtype=np.int64),
-        ),
+        seen=Seen(*new_window(1, 1))
+        if buffer is None
+        else Seen(*new_window(buffer.window, release_depth(buffer))),
     )
 
 

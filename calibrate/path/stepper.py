@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ..upper_end import COUNT, HEAD, order_upper, remember_score
 from .inputs import (
     check_start,
     check_stressed,
@@ -137,7 +138,7 @@ class MarginStepper:
         _restore("announced", memory.announced, state["announced"])
         _restore("delivered", memory.delivered, state["delivered"])
         _restore("held", memory.held, state["held"])
-        _restore_seen(memory.seen, state["seen"])
+        _restore_seen(memory.seen, state["seen"], depth=stepper._lift.release_depth)
         _check_within(memory, limits)
         return stepper
 
@@ -147,7 +148,7 @@ def _known(levels: NDArray[np.float64]) -> list[float]:
 
 
 def _in_order(seen: Seen) -> list[float]:
-    count, head = int(seen.cursor[0]), int(seen.cursor[1])
+    count, head = int(seen.place[COUNT]), int(seen.place[HEAD])
     kept = seen.queue[:count]
     ordered = np.roll(kept, -head) if count == len(seen.queue) else kept
     return [float(value) for value in ordered]
@@ -164,7 +165,7 @@ def _restore(name: str, array: NDArray[np.float64], stored: Sequence[float]) -> 
         array[:] = _checked_numbers(name, stored, above_zero=levels)
 
 
-def _restore_seen(seen: Seen, stored: Sequence[float]) -> None:
+def _restore_seen(seen: Seen, stored: Sequence[float], *, depth: int) -> None:
     count, window = len(stored), len(seen.queue)
     if count > window:
         raise InputError(
@@ -172,9 +173,9 @@ def _restore_seen(seen: Seen, stored: Sequence[float]) -> None:
             f"{count}; a state goes with the limits it was made under"
         )
     values = _checked_numbers("seen", stored, above_zero=True)
-    seen.queue[:count] = values
-    seen.ordered[:count] = np.sort(values)
-    seen.cursor[0], seen.cursor[1] = count, count % window
+    for value in values:
+        remember_score(seen.queue, seen.place, value)
+    order_upper(seen.upper, seen.queue, seen.place, depth)
 
 
 def _checked_numbers(

@@ -15,7 +15,7 @@ chosen anew every 28 days of periods from outcomes that were known by then. Tail
 so that it leaves three quarters only for exponents that were clearly better.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 
@@ -147,23 +147,31 @@ class Predictive:
         self, score: NDArray[np.float64], series: SideSeries, pooled: PooledTail
     ) -> NDArray[np.float64]:
         window = _WINDOW_SESSIONS * series.session
-        rule = replace(self.coverage, window=window, needed=min(_NEEDED, window))
+        rule = self.coverage.resized(window=window, needed=min(_NEEDED, window))
         run = rule.run(
             score,
             tail_probability=series.tail_probability,
             lag=series.horizon,
             pooled=pooled.at(series.rows),
+            regime=self._usual(series)[1][:, None] if rule.n_regimes else None,
         )
         return run.quantile
 
     def _scale(
         self, series: SideSeries, *, responsiveness: tuple[float, float]
     ) -> NDArray[np.float64]:
-        log_sigma = pd.Series(np.log(series.sigma(self.model)))
-        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
-        apart = log_sigma - usual
+        usual, apart = self._usual(series)
         above, below = responsiveness
         return np.asarray(np.exp(usual + np.where(apart > 0.0, above, below) * apart))
+
+    def _usual(self, series: SideSeries) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the usual log volatility, and how far the forecast is above it, shape (n,).
+
+        The second is the regime for rules that weigh scores by one.
+        """
+        log_sigma = pd.Series(np.log(series.sigma(self.model)))
+        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
+        return usual.to_numpy(), (log_sigma - usual).to_numpy()
 
 
 def choose_candidate(

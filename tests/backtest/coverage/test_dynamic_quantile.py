@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -134,7 +136,11 @@ def drawn_case(seed: int) -> tuple[np.ndarray, np.ndarray, float, int]:
 def test_the_simulated_test_has_the_statistic_of_the_regression(seed):
     breach, margin, tail, lags = drawn_case(seed)
     for value_at_risk in (margin, np.full_like(margin, 0.1), None):
-        both = {"tail_probability": tail, "value_at_risk": value_at_risk, "lags": lags}
+        both: dict[str, Any] = {
+            "tail_probability": tail,
+            "value_at_risk": value_at_risk,
+            "lags": lags,
+        }
         plain = dynamic_quantile(breach, **both).statistic
         rng = np.random.default_rng(0)
         drawn = simulated_dynamic_quantile(breach, rng=rng, n_simulations=1, **both)
@@ -144,7 +150,7 @@ def test_the_simulated_test_has_the_statistic_of_the_regression(seed):
 
 def test_the_simulated_p_value_is_the_rank_among_independent_breaches_on_the_same_margins():
     breach, margin, _, _ = drawn_case(7)
-    both = {"tail_probability": 0.05, "value_at_risk": margin}
+    both: dict[str, Any] = {"tail_probability": 0.05, "value_at_risk": margin}
     seen = dynamic_quantile(breach, **both).statistic
     rng = np.random.default_rng(1)
     null = [
