@@ -29,6 +29,8 @@ class Generation(StrEnum):
 
     FIXED = "fixed"
     REACTIVE = "reactive"
+    PORTFOLIO = "portfolio"
+    """Of whole accounts, by what past volatility says; see :mod:`.policies.cross`."""
     PREDICTIVE = "predictive"
     CONTROL = "control"
     """Not a policy anybody could run: it bounds or tests the others."""

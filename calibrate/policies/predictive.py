@@ -109,7 +109,7 @@ class Predictive:
     def _candidate(
         self, market: MarginMarket, responsiveness: tuple[float, float]
     ) -> NDArray[np.float64]:
-        base = market.each_side(partial(self._scale, responsiveness=responsiveness))
+        base = market.each_side(partial(self.scale, responsiveness=responsiveness))
         score = market.log_loss() / base
         if self.law is not None:
             tails = rolling_law(
@@ -157,9 +157,10 @@ class Predictive:
         )
         return run.quantile
 
-    def _scale(
+    def scale(
         self, series: SideSeries, *, responsiveness: tuple[float, float]
     ) -> NDArray[np.float64]:
+        """Return the volatility that losses are measured in, decimal, shape (n,)."""
         usual, apart = self._usual(series)
         above, below = responsiveness
         return np.asarray(np.exp(usual + np.where(apart > 0.0, above, below) * apart))
