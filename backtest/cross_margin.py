@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..calibrate import MarginMarket
-from ..calibrate.policies.cross import account_loss
+from ..calibrate.policies.cross import account_known_at, account_loss
 from ..errors import InputError
 from .cells import Cells
 from .metrics import cost_factors, policy_table
@@ -62,10 +62,9 @@ class AccountReplay:
         row = np.arange(len(loss))
         first, last = self.market.first_row, len(loss)
         inside = (row >= self.test_row) if test else (row >= first) & (row < self.test_row)
-        known_at = self.market.known_at().max(axis=1)
         # A loss that validation could not know yet tunes nothing.
-        inside &= known_at < (last if test else self.test_row)
-        judged = np.isfinite(margins).all(axis=0) & np.isfinite(loss) & inside[:, None]
+        known = account_known_at(self.market, self.weight) < (last if test else self.test_row)
+        judged = np.isfinite(margins).all(axis=0) & np.isfinite(loss) & known & inside[:, None]
         account, origin = np.nonzero(judged.T)
         if not len(origin):
             raise InputError(

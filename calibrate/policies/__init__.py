@@ -1,5 +1,6 @@
 """Margin policies: one rule, one file, one interface."""
 
+from .cross import CrossMargin, account_known_at, account_loss, summed_margin
 from .filtered import Filtered
 from .fixed import Fixed
 from .historical import Historical
@@ -41,6 +42,7 @@ __all__ = [
     "PREDICTIVE_POLICIES",
     "REACTIVE_POLICIES",
     "RESPONSIVENESS",
+    "CrossMargin",
     "Filtered",
     "Fixed",
     "Historical",
@@ -48,4 +50,7 @@ __all__ = [
     "Predictive",
     "Tool",
     "WithTool",
+    "account_known_at",
+    "account_loss",
+    "summed_margin",
 ]

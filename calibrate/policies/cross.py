@@ -58,6 +58,18 @@ def account_loss(market: MarginMarket, weight: Values) -> Values:
     return _over_positions(market.loss()[..., 0], _checked(market, weight))
 
 
+def account_known_at(market: MarginMarket, weight: Values) -> NDArray[np.intp]:
+    """Panel row at whose close the loss of each account is known, shape (n_periods, n_accounts).
+
+    Parameters
+    ----------
+    market, weight
+        As in :func:`account_loss`.
+    """
+    known_at = market.known_at()
+    return np.stack([known_at[:, held].max(axis=1) for held in weight != 0.0], axis=1)
+
+
 def summed_margin(rate: Values, weight: Values) -> Values:
     """Sum the margins of the positions: no offset between instruments.
 
@@ -129,14 +141,14 @@ class CrossMargin:
         scale = partial(policy.scale, responsiveness=self.exponents)
         sigma = market.each_side(scale)[..., 0]
         moved = market.log_loss()[..., 1]
-        known_at = market.known_at().max(axis=1)
+        known_at = market.known_at()
         window = _WINDOW_SESSIONS * int(market.history.panel.periods_per_session.max())
         out = np.full((len(moved), len(weight)), np.nan)
         for row in range(len(moved)):
-            past = np.arange(max(0, row - window + 1), row + 1)
-            past = past[known_at[past] <= row]
-            past = past[:: max(1, -(-len(past) // _MOST_SCENARIOS))]
-            out[row] = self._at(moved[past], sigma[past], sigma[row], weight, market)
+            stride = max(1, -(-min(window, row) // _MOST_SCENARIOS))
+            past = slice(max(0, row - window + 1), row + 1, stride)
+            known = np.where(known_at[past] <= row, moved[past], np.nan)
+            out[row] = self._at(known, sigma[past], sigma[row], weight, market)
         return out
 
     def _at(
@@ -179,10 +191,9 @@ def _multiple(
     panel = market.history.panel
     session = int(panel.periods_per_session.max())
     score = account_loss(market, weight) / plain
-    known_at = np.stack([market.known_at()[:, held].max(axis=1) for held in weight != 0.0], axis=1)
     pooled = pooled_tail(
         score[..., None],
-        known_at,
+        account_known_at(market, weight),
         tail_probability=market.tail_probability,
         window=_WINDOW_SESSIONS * session,
         step=max(1, round(_POOL_DAYS * panel.periods_per_day)),
