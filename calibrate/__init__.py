@@ -1,5 +1,6 @@
-"""From forecast to margin: tails, conformal calibration, anti-procyclicality, policies."""
+"""From forecast to margin: tails, coverage, limits, liquidity, options, portfolios, policies."""
 
+from . import addons, coverage, laws, liquidity, options, path, portfolio, updates, venues
 from .conformal import ConformalMargin, adaptive_conformal_margin
 from .market import MarginMarket, SideSeries
 from .policies import (
@@ -49,8 +50,17 @@ __all__ = [
     "Tool",
     "WithTool",
     "adaptive_conformal_margin",
+    "addons",
+    "coverage",
     "fit_calibration",
+    "laws",
+    "liquidity",
     "market_regime",
+    "options",
+    "path",
+    "portfolio",
+    "updates",
+    "venues",
     "with_calibrated_probabilities",
     "with_stress_probability",
     "with_tails",

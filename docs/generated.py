@@ -29,6 +29,15 @@ from foremargin.training import Experiment
 FLOORS = ("markets", "features", "models", "calibrate", "backtest", "training", "cli")
 """From the lowest to the highest; each imports from the ones before it only."""
 
+ROOMS = tuple(
+    f"calibrate.{name}"
+    for name in (
+        *("laws", "coverage", "path", "liquidity", "options"),
+        *("portfolio", "addons", "venues", "updates"),
+    )
+)
+"""Packages of the calibration layer; their names are not among those of the floor."""
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; bars inside cells are escaped."""
@@ -131,7 +140,8 @@ def command_line() -> str:
 
 def api() -> str:
     """Return directives for the public names of every floor."""
-    return "\n\n".join(_floor(name) for name in FLOORS)
+    below, above = FLOORS[: FLOORS.index("calibrate") + 1], FLOORS[FLOORS.index("calibrate") + 1 :]
+    return "\n\n".join(_floor(name) for name in (*below, *ROOMS, *above))
 
 
 SECTIONS: Mapping[str, Callable[[], str]] = {
@@ -224,7 +234,8 @@ def _default(parameter: Any) -> str:
 
 def _floor(name: str) -> str:
     module = importlib.import_module(f"foremargin.{name}")
-    documented = "\n\n".join(_directive(module, member) for member in module.__all__)
+    members = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    documented = "\n\n".join(_directive(module, member) for member in members)
     intro = _summary(module)
     return (
         f"## `foremargin.{name}`\n\n{intro}\n\n"

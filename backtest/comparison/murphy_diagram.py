@@ -71,7 +71,7 @@ class MurphyDiagram:
 
     @property
     def mean_difference(self) -> NDArray[np.float64]:
-        """Mean over periods, shape (n_thresholds,); positive: *a* is worse."""
+        """Mean over periods, shape (n_thresholds,). Where positive, *a* is worse."""
         mean: NDArray[np.float64] = self.difference.mean(axis=0)
         return mean
 
