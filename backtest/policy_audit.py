@@ -66,6 +66,7 @@ def _upto(market: MarginMarket, stop: int) -> MarginMarket:
         market,
         history=market.history.upto(stop),
         variance={name: array[:stop] for name, array in market.variance.items()},
+        liquidity_stress={name: array[:stop] for name, array in market.liquidity_stress.items()},
     )
 
 

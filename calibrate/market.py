@@ -1,7 +1,7 @@
 """What a margin policy is given: losses, forecasts, and nothing from after an origin."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,9 @@ class MarginMarket:
         Panel row of the first origin that is judged.
     variance : mapping of str to ndarray, shape (n_periods, n_instruments)
         Forecast variances over the horizon by model; NaN where there is none.
+    liquidity_stress : mapping of str to ndarray, shape (n_periods, n_instruments)
+        Forecast probabilities, in [0, 1], that liquidity is stressed over the horizon, by model;
+        of models that give them.
     """
 
     history: History
@@ -98,6 +101,7 @@ class MarginMarket:
     tail_probability: float
     first_row: int
     variance: Mapping[str, NDArray[np.float64]]
+    liquidity_stress: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:

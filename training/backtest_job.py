@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..backtest import Replay, Verdict, disclosure_table, judge, judge_together, replay
 from ..backtest.report import ReportContext, render_disclosure, render_report
@@ -139,17 +140,23 @@ def replay_policies(
     """
     panel, split = prepared.panel, prepared.split
     k = prepared.history.targets.at(horizon)
-    variance = {}
-    for forecast in forecasts:
+
+    def on_panel(values: NDArray[np.float64]) -> NDArray[np.float64]:
         aligned = np.full((panel.n_periods, panel.n_instruments), np.nan)
-        aligned[split.forecast_row :] = forecast.variance[:, :, k]
-        variance[forecast.model] = aligned
+        aligned[split.forecast_row :] = values[:, :, k]
+        return aligned
+
     market = MarginMarket(
         history=prepared.history,
         horizon=horizon,
         tail_probability=prepared.experiment.margin.tail_probability,
         first_row=split.validation_row,
-        variance=variance,
+        variance={forecast.model: on_panel(forecast.variance) for forecast in forecasts},
+        liquidity_stress={
+            forecast.model: on_panel(forecast.liquidity_stress_probability)
+            for forecast in forecasts
+            if forecast.liquidity_stress_probability is not None
+        },
     )
     policies = prepared.experiment.policies()
     return replay(

@@ -1,7 +1,8 @@
 """Margin policies composed in an experiment file, part by part.
 
 A policy is a forecast, how far it is followed, a law of scores, coverage control, tools against
-procyclicality, and limits on how the margin may move; each part is named or left at its default:
+procyclicality, limits on how the margin may move, the liquidity of a position, and add-ons; each
+part is named or left at its default:
 
 .. code-block:: yaml
 
@@ -35,9 +36,11 @@ from ..calibrate import (
     Tool,
     WithTool,
 )
+from ..calibrate.addons import Addon, Addons
 from ..calibrate.coverage import ALL_RULES, CoverageRule
 from ..calibrate.laws import SCORE_LAWS, ScoreLaw
 from ..calibrate.path import MarginLimits, limits_tool
+from ..calibrate.policies import PositionLiquidity, addons_tool, liquidity_tool
 from ..errors import InputError
 from .section import Section
 
@@ -85,6 +88,12 @@ class PolicyConfig(Section):
             f"the usual volatility; was {given!r}"
         )
 
+    liquidity: dict[str, Any] | None = None
+    """Position to be closed: `notional`, `spread`, `participation`, and a `model` whose stress
+    probabilities count; by default none."""
+    addons: dict[str, Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(default_factory=dict)
+    """Charges by name, fractions of notional, that are added at the end."""
+
     def policy(self) -> Policy:
         """Build it.
 
@@ -105,7 +114,17 @@ class PolicyConfig(Section):
         tools = [_tool(name, where=self.name) for name in self.tools]
         if self.limits is not None:
             tools.append(limits_tool(_limits(self.limits, where=self.name)))
+        if self.liquidity is not None:
+            what = f"liquidity of policy {self.name}"
+            position = _checked(PositionLiquidity, self._position(), what=what)
+            tools.append(liquidity_tool(position))
+        if self.addons:
+            parts = (Addon(name=k, risk=k, rate=np.array(v)) for k, v in self.addons.items())
+            tools.append(addons_tool(Addons(parts=tuple(parts))))
         return _Composed(name=self.name, policy=with_tools(plain, tools)) if tools else plain
+
+    def _position(self) -> dict[str, Any]:
+        return {"model": self.model, **(self.liquidity or {})}
 
     def _exponents(self) -> dict[str, tuple[tuple[float, float], ...]]:
         if self.responsiveness == "learned":

@@ -1,5 +1,6 @@
 """Margin policies: one rule, one file, one interface."""
 
+from .charges import PositionLiquidity, addons_tool, liquidity_tool
 from .cross import CrossMargin, account_known_at, account_loss, summed_margin
 from .filtered import Filtered
 from .fixed import Fixed
@@ -47,10 +48,13 @@ __all__ = [
     "Fixed",
     "Historical",
     "Policy",
+    "PositionLiquidity",
     "Predictive",
     "Tool",
     "WithTool",
     "account_known_at",
     "account_loss",
+    "addons_tool",
+    "liquidity_tool",
     "summed_margin",
 ]

@@ -1,6 +1,7 @@
 """Policies composed in an experiment file: every part arrives, and what is wrong is named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from foremargin.backtest import audit_policies
 from foremargin.calibrate import EMIR_TOOLS, Generation, MarginMarket, Predictive
 from foremargin.calibrate.coverage import QuantileTracking
 from foremargin.calibrate.laws import StudentT
@@ -96,9 +98,47 @@ def test_tools_and_limits_go_around_in_order(market: MarginMarket) -> None:
     np.testing.assert_array_equal(policy.margin(market), wanted)
 
 
+def test_liquidity_and_addons_raise_every_margin(market: MarginMarket) -> None:
+    stressed = replace(market, liquidity_stress={"har-pooled": np.full(market.shape[:2], 0.3)})
+    plain = composed(responsiveness=0.75).policy().margin(market)
+    charged = composed(
+        responsiveness=0.75, liquidity={"notional": 1e6}, addons={"oracle": 0.002, "admin": 0.001}
+    ).policy()
+    once = charged.margin(stressed)
+    known = np.isfinite(once)
+    traded = np.isfinite(stressed.history.panel.values("volume")).any(axis=0)
+    assert not known[:, ~traded].any()  # without a volume nothing is known of closing it
+    assert known.sum() > 0.9 * np.isfinite(plain[:, traded]).sum()
+    assert (once[known] > plain[known] + 0.003).all()
+    larger = composed(
+        responsiveness=0.75, liquidity={"notional": 1e8}, addons={"oracle": 0.002, "admin": 0.001}
+    ).policy()
+    assert (larger.margin(stressed)[known] > once[known]).all()
+    scarcer = replace(market, liquidity_stress={"har-pooled": np.full(market.shape[:2], 0.9)})
+    assert (larger.margin(scarcer)[known] > larger.margin(stressed)[known]).all()
+
+
+def test_liquidity_looks_at_nothing_after_an_origin(market: MarginMarket) -> None:
+    rng = np.random.default_rng(1)
+    stressed = replace(market, liquidity_stress={"har-pooled": rng.uniform(size=market.shape[:2])})
+    policy = composed(responsiveness=0.75, liquidity={"notional": 1e6}).policy()
+    audited = audit_policies(stressed, [policy], rows=(520, 640))
+    assert audited.clean.all()
+    assert audited.compared.min() > 0
+
+
+def test_liquidity_without_a_stress_forecast_is_refused(market: MarginMarket) -> None:
+    policy = composed(responsiveness=0.75, liquidity={"notional": 1e6}).policy()
+    with pytest.raises(InputError, match="needs 'har-pooled' to forecast the probability"):
+        policy.margin(market)
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
+        ({"liquidity": {"notional": -1}}, "notional must be positive"),
+        ({"liquidity": {"size": 1}}, r"liquidity of policy house: keys .*, found \['size'\]"),
+        ({"addons": {"oracle": -0.1}}, "addons.oracle: Input should be greater than or equal to 0"),
         ({"law": "gauss"}, r"law of policy house must be among .*'student-t'.*, was 'gauss'"),
         ({"coverage": {"rule": "acid"}}, "coverage of policy house must be among"),
         ({"coverage": {"gian": 1}}, r"keys must be among .*, found \['gian'\]"),
