@@ -6,6 +6,7 @@ from .disclosure import DisclosureDisplay, render_disclosure
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
 from .evaluation import Evaluation, EvaluationFigure, evaluation_figures, render_evaluation
+from .murphy import MurphyDisplay
 from .page import ReportContext, render_report
 from .scenario import render_scenario
 from .scenario_displays import (
@@ -26,6 +27,7 @@ __all__ = [
     "EvaluationFigure",
     "FrontierDisplay",
     "HitRateDisplay",
+    "MurphyDisplay",
     "ProcyclicalityDisplay",
     "QuintileDisplay",
     "RelativeMarginDisplay",

@@ -16,7 +16,9 @@ from .coverage import MOST_SERIES, CoverageDisplay, QuintileDisplay
 from .displays import FrontierDisplay, ProcyclicalityDisplay, ScoreDisplay
 from .episode import EpisodeDisplay
 from .matched import FrontierChangeDisplay, coverage_line, instrument_rows, warning_rows
+from .murphy import MurphyDisplay
 from .palette import PREDICTIVE, REFERENCE
+from .responsiveness import responsiveness_rows
 from .tables import (
     FULL_COLUMNS,
     Table,
@@ -92,6 +94,7 @@ class _Section:
     warning_sentence: str
     warning_figure: Picture | None
     warning_rows: Table | None
+    responsiveness: Table | None
     series: Table
 
 
@@ -154,6 +157,7 @@ def _section(verdict: Verdict) -> _Section:
         warning_sentence=verdict.warnings.sentence(),
         warning_figure=_warning_figure(verdict),
         warning_rows=warning_rows(verdict),
+        responsiveness=responsiveness_rows(verdict),
         series=series_rows(verdict),
     )
 
@@ -218,6 +222,13 @@ def _figures(verdict: Verdict) -> Iterator[Picture]:
         "Both policies scaled to the same mean margin over the test period. Below the dashed line "
         "the predictive margin leaves less uncovered; where the band holds zero, chance explains "
         "the difference. Blocks of days are resampled together for both.",
+    )
+    yield _figure(
+        MurphyDisplay(verdict=verdict).plot(),
+        "Difference of every elementary score",
+        "The quantile loss is one of many scores under which the true margin is best; each is a "
+        "mixture of these. Where the curve is below the dashed line the predictive margin is "
+        "better; if it is so everywhere, under every score.",
     )
     yield _figure(
         QuintileDisplay(verdict=verdict).plot(),

@@ -173,7 +173,7 @@ def test_equal_inputs_give_equal_pages(make_verdict):
     assert first == second
     # Two pages of the same second would agree on a date too, so there must be none.
     figures = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", first)
-    assert len(figures) == 8
+    assert len(figures) == 9
     for figure in figures:
         assert b"<dc:date>" not in base64.b64decode(figure)
 
