@@ -28,9 +28,12 @@ def test_the_curve_is_the_mean_difference_of_elementary_scores_over_origins(make
 def test_the_curve_is_drawn_with_its_band(make_verdict) -> None:
     display = MurphyDisplay(verdict=make_verdict())
     ax = display.plot()
-    curve = next(line for line in ax.lines if "less" in line.get_label())
-    np.testing.assert_allclose(curve.get_ydata(), 1e3 * display.frame().mean_difference)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    curve = next(line for line in ax.lines if "less" in str(line.get_label()))
+    drawn = np.asarray(curve.get_ydata(), dtype=float)
+    np.testing.assert_allclose(drawn, 1e3 * display.frame().mean_difference.to_numpy())
+    legend = ax.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
     assert "90% of resamples, each threshold alone" in labels
 
 
