@@ -349,8 +349,8 @@ def _coverage_caveats(verdict: Verdict) -> Iterator[str]:
         failing = failing_series(verdict, policy)
         if failing:
             yield (
-                f"{policy} fails a coverage test (Kupiec or conditional coverage, Holm, 5 %) on: "
-                f"{', '.join(failing)}."
+                f"{policy} fails a coverage test (Kupiec, conditional coverage or dynamic "
+                f"quantile, Holm, 5 %) on: {', '.join(failing)}."
             )
     target = verdict.replay.market.tail_probability
     n = _own_series(verdict, verdict.predictive).n.sum() / N_QUINTILES / verdict.horizon
