@@ -153,7 +153,8 @@ def venue_consensus(
     A venue is an outlier, and leaves, if its distance from the median of all is more than
     `tolerance` and more than `spread` times the median distance. Median and deviation are then
     those of the venues left. At least half always stay, so two camps are a deviation and no
-    outlier; and with three venues that agree, a fourth far off changes nothing at all.
+    outlier; and with three venues within the tolerance of each other, a fourth far off changes
+    nothing at all.
 
     Parameters
     ----------
