@@ -33,6 +33,7 @@ from foremargin.calibrate.coverage import (
     TimeWeightedConformal,
 )
 from foremargin.calibrate.pooling import PooledTail, pooled_tail
+from foremargin.markets import DAYS_PER_YEAR
 
 Array = NDArray[np.float64]
 
@@ -128,7 +129,7 @@ def margins(market: Market, rule: CoverageRule, pooled: PooledTail | None) -> tu
 def relative_level(sigma: Array, session: int) -> Array:
     """Log of the scale against its own average of a year, in its own spread so far: the regime."""
     log = pd.Series(np.log(sigma))
-    usual = log.rolling(365 * session, min_periods=1).mean()
+    usual = log.rolling(int(DAYS_PER_YEAR) * session, min_periods=1).mean()
     spread = (log - usual).expanding(min_periods=50).std()
     return np.asarray((log - usual) / spread)[:, None]
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from ...errors import InputError, ShapeError
+from ...markets import SESSIONS_PER_YEAR
 from .addon import Addon, Floats, finite, share
 
 
@@ -118,7 +119,7 @@ class MacroStress:
     full_shock: float = 5.0
     window: int = 1_260
     half_life: float = 126.0
-    needed: int = 252
+    needed: int = int(SESSIONS_PER_YEAR)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.calm_percentile < 1.0:

@@ -32,9 +32,9 @@ def _step(
 ) -> tuple[float, float, float]:
     judge(past, common, state)
     keep(past, state)
-    level = common.tail_probability * (1.0 - own[0] * excess_breaches(common, state))
-    level = within_levels(level, common)
-    return issue(sample_quantile(level, others, common, state), level, common, state)
+    aimed_tail = common.tail_probability * (1.0 - own[0] * excess_breaches(common, state))
+    aimed_tail = within_levels(aimed_tail, common)
+    return issue(sample_quantile(aimed_tail, others, common, state), aimed_tail, common, state)
 
 
 @njit(cache=True)

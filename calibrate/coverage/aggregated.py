@@ -57,7 +57,7 @@ def _learn(deepest: float, common: Common, own: Values, state: State) -> None:
     n = len(own) - 2
     learning, sharing = own[n], own[n + 1]
     target = common.tail_probability
-    levels = state.memory[FIRST_FREE : FIRST_FREE + n]
+    aimed_tails = state.memory[FIRST_FREE : FIRST_FREE + n]
     weights = state.memory[FIRST_FREE + n : FIRST_FREE + 2 * n]
     then = state.pending[state.place[RING], 1:]
     for k in range(n):
@@ -66,7 +66,7 @@ def _learn(deepest: float, common: Common, own: Values, state: State) -> None:
         weights[k] *= np.exp(-learning / common.lag * loss)
         breach = 1.0 if short < 0.0 else 0.0
         step = own[k] * target / common.lag
-        levels[k] = within_levels(levels[k] + step * (target - breach), common)
+        aimed_tails[k] = within_levels(aimed_tails[k] + step * (target - breach), common)
     total = weights.sum()
     for k in range(n):
         weights[k] = (1.0 - sharing) * weights[k] / total + sharing / n
@@ -77,14 +77,14 @@ def _step(
     past: float, others: Values, regime: Values, common: Common, own: Values, state: State
 ) -> tuple[float, float, float]:
     n = len(own) - 2
-    levels = state.memory[FIRST_FREE : FIRST_FREE + n]
+    aimed_tails = state.memory[FIRST_FREE : FIRST_FREE + n]
     weights = state.memory[FIRST_FREE + n : FIRST_FREE + 2 * n]
     if np.isfinite(judge(past, common, state)):
         _learn(_deepest_level(past, others, common, state), common, own, state)
     keep(past, state)
-    state.pending[state.place[RING], 1:] = levels
-    level = within_levels((weights * levels).sum() / weights.sum(), common)
-    return issue(sample_quantile(level, others, common, state), level, common, state)
+    state.pending[state.place[RING], 1:] = aimed_tails
+    aimed_tail = within_levels((weights * aimed_tails).sum() / weights.sum(), common)
+    return issue(sample_quantile(aimed_tail, others, common, state), aimed_tail, common, state)
 
 
 @njit(cache=True)
