@@ -1,4 +1,10 @@
-"""Forecasters: a specification is fitted on the past and forecasts variance, tails and stress."""
+"""Forecasters: a specification is fitted on the past and forecasts variance, tails and stress.
+
+What needs PyTorch is imported when it is asked for: who serves forecasts has no use for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .block import Block, BlockTask, fit_block
 from .ewma import Ewma
@@ -20,7 +26,6 @@ from .garch import (
     fit_garch_rolling,
 )
 from .mixture import WEIGHT_COLUMNS, Mixture, MixtureWeights, stacked_logs
-from .network import RegimeNetwork, TrainingPlan
 from .realized_garch import RealizedGarch, RealizedGarchFit, fit_realized_garch
 from .regressions import (
     QLIKE_PRIOR,
@@ -35,25 +40,15 @@ from .state import State, from_state, read_state, to_state, write_state
 from .stress import PooledStress
 from .tails import TailHar, TailLaw, TailRecursion
 
-ALL_FORECASTERS: tuple[Forecaster, ...] = (
-    Ewma(decay=0.94),
-    Ewma(decay=0.97),
-    Ewma(decay=0.99),
-    *(Garch(volatility=v, distribution=d) for v in Volatility for d in Distribution),
-    *(LevelHar(form=form) for form in LevelForm),
-    LogHar(),
-    ExtendedHar(),
-    PooledHar(),
-    PooledHar(qlike_prior=QLIKE_PRIOR),
-    CombinedHar(),
-    PooledStress(),
-    RegimeNetwork(),
-    RealizedGarch(),
-    TailHar(),
-    TailRecursion(law=TailLaw.ASYMMETRIC),
-    TailRecursion(law=TailLaw.SCORE_DRIVEN),
-)
-"""Every registered forecaster; the conformance tests run for each."""
+if TYPE_CHECKING:
+    from .network import RegimeNetwork, TrainingPlan
+    from .registry import ALL_FORECASTERS
+
+_WITH_TORCH = {
+    "ALL_FORECASTERS": ".registry",
+    "RegimeNetwork": ".network",
+    "TrainingPlan": ".network",
+}
 
 ALL_MIXTURES: tuple[Mixture, ...] = (
     Mixture(
@@ -117,3 +112,9 @@ __all__ = [
     "to_state",
     "write_state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WITH_TORCH[name], __name__), name)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -73,8 +74,15 @@ def to_state(value: object) -> State:
     return State(document={"format": FORMAT, "value": node}, arrays=packer.arrays)
 
 
-def from_state(state: State) -> object:
+def from_state(state: State, *, loaded_only: bool = False) -> object:
     """Put a value together again; arrays, numbers and types are exactly what they were.
+
+    Parameters
+    ----------
+    state : State
+        From :func:`to_state` or :func:`read_state`.
+    loaded_only : bool
+        Whether to know the types of forecasters that are imported already, and to import no other.
 
     Raises
     ------
@@ -88,6 +96,8 @@ def from_state(state: State) -> object:
             f"a state must have format {FORMAT} and a value, found format {found!r}; it was "
             "written by another version of foremargin, or is damaged"
         )
+    if not loaded_only:
+        import_module(".registry", __package__)
     unpacker = _Unpacker(arrays=state.arrays, used=set(), known=known_types())
     try:
         value = unpacker.value(state.document["value"], "")

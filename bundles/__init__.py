@@ -1,0 +1,1 @@
+"""Bundles as files: the manifest, its signature, and a reading that believes nothing."""

@@ -1,0 +1,1 @@
+"""Bundles in service: which one is active, hot swap, rollback, and the shadow beside it."""

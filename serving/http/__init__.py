@@ -1,0 +1,1 @@
+"""HTTP: the API, version 1, and its fast path."""

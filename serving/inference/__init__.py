@@ -1,0 +1,1 @@
+"""The model itself, by the Open Inference Protocol, version 2."""

@@ -1,0 +1,1 @@
+"""Monitoring: metrics, logs, traces, drift and alarms."""

@@ -1,0 +1,1 @@
+"""Security: keys, signatures of requests, limits, and webhooks."""

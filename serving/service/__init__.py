@@ -1,0 +1,1 @@
+"""The service put together: journal, calculator, ladder, table, publisher and streams."""

@@ -1,0 +1,1 @@
+"""Streams: a snapshot, then deltas, over WebSocket and server-sent events."""
