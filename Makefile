@@ -13,8 +13,8 @@ WORKERS ?= 2
 backtest: .venv/.base
 	$(BIN)/foremargin backtest --workers $(WORKERS)
 
-test: .venv/.dev
-	$(BIN)/pytest -n $(WORKERS)
+test: .venv/.dev .cache/node/.solc
+	FOREMARGIN_SOLC=$${FOREMARGIN_SOLC:-$(CURDIR)/.cache/node/node_modules/solc} $(BIN)/pytest -n $(WORKERS)
 
 check: .venv/.dev .venv/.docs .cache/types/foremargin
 	$(BIN)/ruff format --check .
@@ -53,3 +53,10 @@ clean:
 # Type checkers need a package name that does not depend on the folder of the clone.
 .cache/types/foremargin:
 	mkdir -p .cache/types && ln -sfn ../.. $@
+
+# The Solidity compiler for the tests of the contract, which are skipped, and say so, without npm.
+.cache/node/.solc:
+	@mkdir -p .cache/node
+	@command -v npm > /dev/null && npm install --silent --no-fund --no-audit --prefix .cache/node solc@0.8.37 \
+	  || echo "no npm, or it failed: the tests of the contract will be skipped"
+	@touch $@
