@@ -95,7 +95,7 @@ class OnlineLogHar:
             return np.asarray(ratio * np.array(self.horizons) * level)
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OnlineGarch:
     """Fitted GARCH or GJR recursions over all instruments at once.
 
@@ -106,7 +106,7 @@ class OnlineGarch:
     mu, scale, omega, alpha, gamma, beta, persistence : ndarray, shape (n_instruments,)
         See :class:`.garch.GarchFit`; NaN where there is no fit.
     level : ndarray, shape (n_instruments,)
-        Variance of the next period, in the unit of the fit.
+        Variance of the next period, in the unit of the fit; moves on in place.
     """
 
     horizons: tuple[int, ...]
@@ -187,11 +187,12 @@ class OnlineGarch:
         """Return what :meth:`advance` would say of one instrument; shape (n_horizons,)."""
         one = slice(place, place + 1)
         level = self._next(np.array([log_return]), one)
-        return self._ahead(level, self.omega[one], self.persistence[one], self.scale[one])[0]
+        ahead = self._ahead(level, self.omega[one], self.persistence[one], self.scale[one])
+        return np.asarray(ahead[0])
 
     def _move(self, log_return: Values) -> None:
         known = np.isfinite(log_return)
-        self.level = np.where(known, self._next(log_return, slice(None)), self.level)
+        self.level[known] = self._next(log_return, slice(None))[known]
 
     def _next(self, log_return: Values, of: slice) -> Values:
         # The order of the terms is that of `gjr_variance`: the same bits.

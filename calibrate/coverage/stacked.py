@@ -43,11 +43,12 @@ class StackedController:
         """Return controllers before their first period; as :meth:`.rule.CoverageRule.start`."""
         machine = rule.machine(tail_probability)
         one = empty_state(machine, window=rule.window, lag=lag)
+        arrays: dict[str, Any] = one._asdict()
         return cls(
             rule=repr(rule),
             machine=machine,
             common=rule.common(tail_probability, lag=lag, pooled_weight=pooled_weight),
-            stack=State(*(np.repeat(array[None], n_series, axis=0) for array in one)),
+            stack=State(**{k: np.repeat(v[None], n_series, axis=0) for k, v in arrays.items()}),
             n_regimes=rule.n_regimes,
         )
 

@@ -1,6 +1,6 @@
 """The online rule for many margins, a period at a time in one compiled call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -77,10 +77,7 @@ class StackedStepper:
                 f"{limits.lift.stress_weight}; leave it out of the limits"
             )
         one = new_memory(limits, None)
-        seen = Seen(*(np.repeat(array[None], n_series, axis=0) for array in one.seen))
-        kept = (one.announced, one.delivered, one.held)
-        arrays = (np.repeat(array[None], n_series, axis=0) for array in kept)
-        return cls(limits, stack=Memory(*arrays, seen))
+        return cls(limits, stack=_mapped(one, lambda x: np.repeat(x[None], n_series, axis=0)))
 
     def step(self, turn: NDArray[np.int64], target: Values) -> StackedSteps:
         """Decide the margins of some series; refused input changes nothing.
@@ -100,9 +97,7 @@ class StackedStepper:
         As :meth:`step`, for one series.
         """
         place = slice(series, series + 1)
-        seen = Seen(*(array[place].copy() for array in self._stack.seen))
-        kept = (self._stack.announced, self._stack.delivered, self._stack.held)
-        copy = Memory(*(array[place].copy() for array in kept), seen)
+        copy = _mapped(self._stack, lambda x: x[place].copy())
         found = self._steps(copy, np.zeros(1, dtype=np.int64), np.array([target]))
         return (
             float(found.initial_margin[0]),
@@ -166,6 +161,16 @@ class StackedStepper:
             "held": stack.held,
             **stack.seen._asdict(),
         }
+
+
+def _mapped(memory: Memory, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Memory:
+    seen = memory.seen
+    return Memory(
+        announced=change(memory.announced),
+        delivered=change(memory.delivered),
+        held=change(memory.held),
+        seen=Seen(upper=change(seen.upper), queue=change(seen.queue), place=change(seen.place)),
+    )
 
 
 def _check_whole(saved: Mapping[str, Any]) -> None:
