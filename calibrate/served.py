@@ -1,14 +1,16 @@
 """What goes into service: everything that a margin needs to go on where training stopped."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..markets import Kind, Listing
+from ..markets import Kind, Listing, Panel
 from ..models import OnlineGarch, OnlineLogHar, from_state, read_state, to_state, write_state
 from .coverage import ALL_RULES, Guard
 from .path import (
@@ -70,7 +72,9 @@ class ServingState:
     periods_per_year : ndarray, shape (n_instruments,)
         As in a panel.
     listings : tuple of Listing
-        As in a panel.
+        As in a panel, without expiries.
+    expiry_ns : tuple of int or None
+        Those, ns UTC.
     horizons : tuple of int
         Of the forecasters, own periods.
     limits : MarginLimits
@@ -92,6 +96,7 @@ class ServingState:
     period_ns: int
     periods_per_year: NDArray[np.float64]
     listings: tuple[Listing, ...]
+    expiry_ns: tuple[int | None, ...]
     horizons: tuple[int, ...]
     limits: MarginLimits
     rungs: tuple[ServedRung, ...]
@@ -101,6 +106,41 @@ class ServingState:
     last_close: NDArray[np.float64]
     last_seen: NDArray[np.int64]
     row: Mapping[str, Any]
+
+    def row_panel(
+        self,
+        *,
+        time_ns: int,
+        close: NDArray[np.float64],
+        log_return: NDArray[np.float64],
+        missing: NDArray[np.int8],
+        fields: Mapping[str, NDArray[np.float64]],
+    ) -> Panel:
+        """Return one row of these instruments as a panel; arrays of shape (n_instruments,)."""
+        return Panel(
+            time=np.array([time_ns], dtype="datetime64[ns]"),
+            period=pd.Timedelta(self.period_ns, unit="ns"),
+            instruments=self.instruments,
+            close=close[None],
+            log_return=log_return[None],
+            missing=missing[None],
+            periods_per_year=self.periods_per_year,
+            fields={name: values[None] for name, values in fields.items()},
+            listings=self._with_expiries,
+            source="live",
+        )
+
+    @property
+    def last_row(self) -> Panel:
+        """The last row of the training data."""
+        return self.row_panel(**self.row)
+
+    @cached_property
+    def _with_expiries(self) -> tuple[Listing, ...]:
+        return tuple(
+            one if at is None else replace(one, expiry=pd.Timestamp(at, unit="ns", tz="UTC"))
+            for one, at in zip(self.listings, self.expiry_ns, strict=True)
+        )
 
 
 _TYPES: tuple[type, ...] = (
