@@ -181,36 +181,42 @@ class OnlineGarch:
         """
         self._move(log_return)
         level = np.where(np.isfinite(log_return), self.level, np.nan)
-        return self._ahead(level, self.omega, self.persistence, self.scale)
+        return self._ahead(level)
 
-    def provisional(self, place: int, log_return: float) -> Values:
-        """Return what :meth:`advance` would say of one instrument; shape (n_horizons,)."""
-        one = slice(place, place + 1)
-        level = self._next(np.array([log_return]), one)
-        ahead = self._ahead(level, self.omega[one], self.persistence[one], self.scale[one])
-        return np.asarray(ahead[0])
+    def provisional(self, place: int, log_return: float) -> list[float]:
+        """Return what :meth:`advance` would say of one instrument, by horizon."""
+        scale, omega = float(self.scale[place]), float(self.omega[place])
+        residual = (log_return - float(self.mu[place])) / scale
+        squared = residual * residual
+        down = squared if residual < 0.0 else 0.0
+        expected = omega + float(self.alpha[place]) * squared + float(self.gamma[place]) * down
+        expected += float(self.beta[place]) * float(self.level[place])
+        persistence, total, out = float(self.persistence[place]), 0.0, []
+        for step in range(1, self.horizons[-1] + 1):
+            total += expected
+            if step in self.horizons:
+                out.append(total * scale**2)
+            expected = omega + persistence * expected
+        return out
 
     def _move(self, log_return: Values) -> None:
-        known = np.isfinite(log_return)
-        self.level[known] = self._next(log_return, slice(None))[known]
-
-    def _next(self, log_return: Values, of: slice) -> Values:
         # The order of the terms is that of `gjr_variance`: the same bits.
-        residual = (log_return - self.mu[of]) / self.scale[of]
+        residual = (log_return - self.mu) / self.scale
         squared = residual * residual
         down = np.where(residual < 0.0, squared, 0.0)
-        moved = self.omega[of] + self.alpha[of] * squared + self.gamma[of] * down
-        return np.asarray(moved + self.beta[of] * self.level[of])
+        moved = self.omega + self.alpha * squared + self.gamma * down + self.beta * self.level
+        known = np.isfinite(log_return)
+        self.level[known] = moved[known]
 
-    def _ahead(self, level: Values, omega: Values, persistence: Values, scale: Values) -> Values:
+    def _ahead(self, level: Values) -> Values:
         expected, total = level.copy(), np.zeros(len(level))
         out = np.empty((len(level), len(self.horizons)))
         for step in range(1, self.horizons[-1] + 1):
             total = total + expected
             if step in self.horizons:
                 out[:, self.horizons.index(step)] = total
-            expected = omega + persistence * expected
-        return np.asarray(out * (scale**2)[:, None])
+            expected = self.omega + self.persistence * expected
+        return np.asarray(out * (self.scale**2)[:, None])
 
 
 def _unwrapped(fitted: FittedForecaster) -> tuple[FittedForecaster, int]:

@@ -6,6 +6,7 @@ same moments, the same pooled tail, the same controllers. Only the mean of the l
 summed in another order, so that margins agree to about 1e-12 and not to the last bit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -196,14 +197,20 @@ class OnlinePredictive:
         margin[turn] = _rates(self.quantile[turn] * base[turn, None])
         return margin
 
-    def provisional(self, place: int, variance: float) -> Values:
-        """Return the margins of one instrument if its forecast were another, shape (2,).
+    def provisional(self, place: int, variance: float) -> tuple[float, float]:
+        """Return the margins of one instrument if its forecast were another: long and short.
 
-        Usual volatility and multiple are those of the last own origin.
+        Usual volatility and multiple are those of the last own origin; NaN where there is no
+        margin.
         """
-        usual = self.now_usual[place : place + 1]
-        base = self._scale(usual, 0.5 * np.log(np.array([variance])) - usual)
-        return np.asarray(_rates(self.quantile[place : place + 1] * base[:, None])[0])
+        usual, (above, below) = float(self.now_usual[place]), self.policy.exponents
+        apart = 0.5 * math.log(variance) - usual
+        base = math.exp(usual + (above if apart > 0.0 else below) * apart)
+        long, short = (base * quantile for quantile in self.quantile[place].tolist())
+        return (
+            -math.expm1(-long) if long > 0.0 else math.nan,
+            math.expm1(min(short, MOST_LOG_MARGIN)) if short > 0.0 else math.nan,
+        )
 
     def _known_scores(
         self, turn: NDArray[np.intp], log_return: Values

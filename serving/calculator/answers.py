@@ -51,6 +51,20 @@ def side_margins(
     ]
 
 
+def side_margin(parts: Mapping[str, float], *, maintenance: float, bits: int) -> SideMargin:
+    """Return the margin of one side of one instrument; as :func:`side_margins`."""
+    capped = {name: min(part, _LARGEST_RATE) for name, part in parts.items()}
+    initial = min(sum(capped.values()), _LARGEST_RATE)
+    both = to_basis_points(np.array([initial, min(maintenance, _LARGEST_RATE)])).tolist()
+    row = [part * BASIS_POINTS for part in capped.values()]
+    return SideMargin(
+        initial_margin_bps=both[0],
+        maintenance_margin_bps=min(both[1], both[0]),
+        components=_components(list(capped), row, both[0]),
+        bound=list(bound_names(bits)),
+    )
+
+
 def _components(names: Sequence[str], row: Sequence[float], whole: int) -> dict[str, float]:
     components = {name: part for name, part in zip(names, row, strict=True) if part != 0.0}
     components["rounding"] = whole - sum(row)

@@ -1,6 +1,6 @@
 """A forecaster that cannot take the calculator down: late, wrong or broken, it is only silent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass, field
@@ -61,6 +61,10 @@ class GuardedRung:
     ) -> None:
         self.rung = rung
         self._shape, self._deadline_s = shape, deadline_s
+        # Looked up once: a runtime check of a protocol takes a hundred microseconds.
+        self._seeing: SeesThePrice | None = (
+            rung if isinstance(rung, SeesThePrice) and deadline_s is None else None
+        )
         self._broken = "" if rung is not None else "not loaded"
         self._thread = None if deadline_s is None else ThreadPoolExecutor(1, "rung")
 
@@ -105,13 +109,12 @@ class GuardedRung:
     def _silent(self, reason: str) -> Said:
         return Said(variance=np.full(self._shape, np.nan), reason=reason)
 
-    def provisional(self, place: int, log_return: float) -> Values | None:
+    def provisional(self, place: int, log_return: float) -> Sequence[float] | None:
         """Return what it would say of an instrument at a return; None if it cannot tell."""
-        rung: object = self.rung
-        if self._broken or self._thread is not None or not isinstance(rung, SeesThePrice):
+        if self._broken or self._seeing is None:
             return None
         try:
-            return np.asarray(rung.provisional(place, log_return), dtype=np.float64)
+            return self._seeing.provisional(place, log_return)
         except Exception as error:
             self._broken = f"broken, raised {type(error).__name__}: {error}"
             return None

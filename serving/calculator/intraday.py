@@ -4,17 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from ..observations import OraclePrice, Tick
-from ..quote import Calculation
-from .answers import larger, or_none, side_margins
+from ..quote import Calculation, SideMargin
+from .answers import larger, or_none, side_margin
 from .margins import RowMargins
 from .prices import PriceBook, PriceRules
-
-Values = NDArray[np.float64]
 
 _DECAY = 0.94  # of the moving average that stands in where no recursion was fitted (RiskMetrics)
 
@@ -35,6 +31,7 @@ class Intraday:
     def __init__(self, margins: RowMargins, *, rules: PriceRules, horizon_s: float) -> None:
         self._margins, self._rules, self._horizon_s = margins, rules, horizon_s
         self.books: dict[int, PriceBook] = {}
+        self._highest: dict[int, float] = {}  # variances that have raised margins since a close
 
     def add(self, place: int, seen: Tick | OraclePrice, *, closed: int) -> str:
         """Take a price of one instrument; return why it was set aside, or nothing."""
@@ -44,6 +41,7 @@ class Intraday:
         """Forget the prices of the periods that have ended."""
         for book in self.books.values():
             book.close(time)
+        self._highest = {}
 
     def raised(
         self, place: int, shown: Calculation, *, last_close: float, closed: int
@@ -75,9 +73,11 @@ class Intraday:
             sigma=sigma,
             horizon_s=self._horizon_s,
         )
-        if variance == stands and not charges:
+        if not charges and variance <= max(stands, self._highest.get(place, 0.0)):
             return None
-        sides = [self._side(place, side, variance, charges) for side in range(2)]
+        self._highest[place] = max(variance, self._highest.get(place, 0.0))
+        asked = self._margins.policies[rung].provisional(place, variance)
+        sides = [self._side(place, side, asked[side], charges) for side in range(2)]
         long, short = larger(shown.long, sides[0]), larger(shown.short, sides[1])
         if (long, short) == (shown.long, shown.short):
             return None
@@ -106,23 +106,22 @@ class Intraday:
                 return max(1.0, float(then[margins.column]) / now)
         return max(1.0, _DECAY + (1.0 - _DECAY) * moved**2 * margins.policy.horizon / stands)
 
-    def _side(self, place: int, side: int, variance: float, charges: Mapping[str, float]) -> Any:
-        """Return one side's margin if the period closed so, with the charges on top."""
+    def _side(
+        self, place: int, side: int, asked: float, charges: Mapping[str, float]
+    ) -> SideMargin:
+        """Return one side's margin if the next target were `asked`, with the charges on top."""
         standing, margins = self._margins.standing, self._margins
         closed, target = float(standing.initial[place, side]), float(standing.target[place, side])
         initial, kept = closed, float(standing.maintenance[place, side])
         bits = int(standing.bound[place, side])
-        rung = int(standing.rung[place])
-        asked = float(margins.policies[rung].provisional(place, variance)[side])
         if asked > target:
             margin, higher, bound = margins.chosen.stepper.peek(2 * place + side, asked)
             kept = max(kept, higher)
             if margin > initial:
                 initial, bits = margin, bound
         parts = {"target": target, "limits": closed - target, "intraday": initial - closed}
-        rates = {name: np.array([rate]) for name, rate in {**parts, **charges}.items()}
-        total = np.array([kept + sum(charges.values())])
-        return side_margins(rates, maintenance=total, bound=[bits])[0]
+        total = kept + sum(charges.values())
+        return side_margin({**parts, **charges}, maintenance=total, bits=bits)
 
     def state(self) -> dict[int, Any]:
         """Return all that is remembered."""
@@ -130,4 +129,5 @@ class Intraday:
 
     def restore(self, saved: Mapping[int, Any]) -> None:
         """Take over what was saved."""
+        self._highest = {}
         self.books = {place: PriceBook.resume(one) for place, one in saved.items()}

@@ -11,8 +11,8 @@ from ...calibrate.addons import (
     Addon,
     Addons,
     confidence_addon,
+    price_consensus,
     staleness_addon,
-    venue_consensus,
 )
 from ..observations import OraclePrice, Tick
 
@@ -116,14 +116,9 @@ class PriceBook:
         prices = [price for time, price in self.venues.values() if time >= since]
         if len(prices) < 2:
             return Seen(price=prices[0] if prices else None, deviation=0.0, newest=newest)
-        found = venue_consensus(
-            np.array(prices)[:, None], spread=rules.spread, tolerance=rules.tolerance
-        )
-        deviation = float(found.deviation[0])
+        price, deviation = price_consensus(prices, spread=rules.spread, tolerance=rules.tolerance)
         return Seen(
-            price=float(found.price[0]),
-            deviation=0.0 if math.isnan(deviation) else deviation,
-            newest=newest,
+            price=price, deviation=0.0 if math.isnan(deviation) else deviation, newest=newest
         )
 
     def charges(

@@ -1,6 +1,6 @@
 """The forecasters of the ladder behind one protocol, and the two that need nothing but numpy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -78,8 +78,8 @@ class GivesProbabilities(Protocol):
 class SeesThePrice(Protocol):
     """A forecaster that can say what it would forecast if the period closed at some price."""
 
-    def provisional(self, place: int, log_return: float) -> Values:
-        """Return the variances of one instrument, shape (n_horizons,); nothing is changed."""
+    def provisional(self, place: int, log_return: float) -> Sequence[float]:
+        """Return the variances of one instrument, by horizon; nothing is changed."""
         ...
 
 
@@ -118,7 +118,7 @@ class GarchRung:
         """Forecast from the last row."""
         return self.forecaster.advance(rows.log_return[-1])
 
-    def provisional(self, place: int, log_return: float) -> Values:
+    def provisional(self, place: int, log_return: float) -> Sequence[float]:
         """Return the variances of one instrument if its period closed with a return."""
         return self.forecaster.provisional(place, log_return)
 
