@@ -66,7 +66,7 @@ def side_margin(parts: Mapping[str, float], *, maintenance: float, bits: int) ->
 
 
 def _components(names: Sequence[str], row: Sequence[float], whole: int) -> dict[str, float]:
-    components = {name: part for name, part in zip(names, row, strict=True) if part != 0.0}
+    components = {name: part for name, part in zip(names, row, strict=True) if part}
     components["rounding"] = whole - sum(row)
     return components
 

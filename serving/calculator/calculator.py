@@ -258,6 +258,7 @@ class Calculator:
         numbers = (sigma.tolist(), lower.tolist(), upper.tolist())
         policy = self._margins.policy
         bases = [Basis(one.basis) for one in served]
+        told = [bool(said.probabilities) for said in self._margins.said]
         return [
             Calculation(
                 instrument=self.instruments[place],
@@ -272,7 +273,7 @@ class Calculator:
                 sigma_lower=or_none(low),
                 sigma_upper=or_none(high),
                 regime=regime,
-                **self._margins.probabilities(at, place),
+                **(self._margins.probabilities(at, place) if told[at] else {}),
                 model=self._model,
                 bundle=self._bundle,
                 reason=self._margins.why(place) if at else "",

@@ -133,16 +133,16 @@ class OpenRows:
 
     def _close(self, time: int) -> Panel:
         row = self._open.pop(time, _OpenRow())
-        n = len(self._instruments)
-        close = np.full(n, np.nan)
-        fields: dict[str, Values] = {}
-        for bar in row.bars.values():
-            i = self._place[bar.instrument]
-            close[i] = bar.close
-            for name, value in (("open", bar.open), ("high", bar.high), ("low", bar.low)):
-                fields.setdefault(name, np.full(n, np.nan))[i] = value
-            for name, value in bar.more.items():
-                fields.setdefault(name, np.full(n, np.nan))[i] = value
+        bars = list(row.bars.values())
+        places = [self._place[bar.instrument] for bar in bars]
+        close = self._column(places, [bar.close for bar in bars])
+        fields = {
+            "open": self._column(places, [bar.open for bar in bars]),
+            "high": self._column(places, [bar.high for bar in bars]),
+            "low": self._column(places, [bar.low for bar in bars]),
+        }
+        for name in sorted({name for bar in bars for name in bar.more}):
+            fields[name] = self._column(places, [bar.more.get(name, math.nan) for bar in bars])
         present = np.isfinite(close)
         # Differences of logs, as a panel that is loaded has them: the same bits.
         log_return = np.log(close) - np.log(self.last_close)
@@ -158,6 +158,11 @@ class OpenRows:
             missing=missing,
             fields=fields,
         )
+
+    def _column(self, places: list[int], values: list[float]) -> Values:
+        column = np.full(len(self._instruments), np.nan)
+        column[places] = values
+        return column
 
 
 def _sound(bar: Bar) -> bool:
