@@ -2,8 +2,8 @@
 
 A synthetic market by the day whose volatility wanders: log-HAR and GJR with plausible numbers, not
 estimated, scores of 300 rows behind them, limits on movement, 1 % tails over one day. Fourteen and
-5,000 instruments (another number as argument); a minute or two on one core. Times are of the processor,
-so that they mean the same on a machine that does other things as well.
+5,000 instruments (another number as argument); a minute or two on one core. Times are those of the
+processor, so that they mean the same on a machine that does other things as well.
 """
 
 import resource

@@ -32,6 +32,8 @@ def saved(part: Any, *, where: str) -> Any:
     """
     if isinstance(part, Enum):
         return part.value
+    if isinstance(part, np.ndarray) and part.dtype.names:
+        return {name: part[name].copy() for name in part.dtype.names}
     if part is None or isinstance(part, np.ndarray | np.generic | bool | int | float | str):
         return part
     if isinstance(part, list | tuple):
@@ -54,25 +56,44 @@ def restored(like: Any, node: Any, *, where: str) -> Any:
     InputError
         If it does not fit.
     """
-    if isinstance(like, list | tuple):
-        if isinstance(node, tuple) and len(node) == len(like):
-            pairs = enumerate(zip(like, node, strict=True))
-            return type(like)(restored(a, b, where=f"{where}.{i}") for i, (a, b) in pairs)
-    elif is_dataclass(like) and not isinstance(like, type):
-        if isinstance(node, Mapping) and set(node) == {f.name for f in fields(like)}:
-            part = copy.copy(like)
-            for name, value in node.items():
-                inside = restored(getattr(like, name), value, where=f"{where}.{name}")
-                object.__setattr__(part, name, inside)  # parts are frozen, their arrays are not
-            return part
-    elif isinstance(like, np.ndarray):
-        if isinstance(node, np.ndarray) and (node.dtype, node.ndim) == (like.dtype, like.ndim):
-            return np.array(node, order="C")
-    elif isinstance(like, Enum):
+    if isinstance(like, list | tuple) and isinstance(node, tuple) and len(node) == len(like):
+        pairs = enumerate(zip(like, node, strict=True))
+        return type(like)(restored(a, b, where=f"{where}.{i}") for i, (a, b) in pairs)
+    if is_dataclass(like) and not isinstance(like, type) and isinstance(node, Mapping):
+        return _part(like, node, where=where)
+    if isinstance(like, np.ndarray):
+        return _array(like, node, where=where)
+    if isinstance(like, Enum):
         return type(like)(node)
-    elif type(node) is type(like):
+    if type(node) is type(like) and not isinstance(like, list | tuple):
         return node
-    raise InputError(
+    raise _misfit(like, node, where)
+
+
+def _part(like: Any, node: Mapping[str, Any], *, where: str) -> Any:
+    if set(node) != {f.name for f in fields(like)}:
+        raise _misfit(like, node, where)
+    part = copy.copy(like)
+    for name, value in node.items():
+        inside = restored(getattr(like, name), value, where=f"{where}.{name}")
+        object.__setattr__(part, name, inside)  # parts are frozen, their arrays are not
+    return part
+
+
+def _array(like: np.ndarray[Any, Any], node: Any, *, where: str) -> np.ndarray[Any, Any]:
+    names = like.dtype.names
+    if names and isinstance(node, Mapping) and set(node) == set(names):
+        whole = np.empty(np.shape(node[names[0]]), dtype=like.dtype)
+        for name in names:
+            whole[name] = _array(like[name], node[name], where=f"{where}.{name}")
+        return whole
+    if isinstance(node, np.ndarray) and (node.dtype, node.ndim) == (like.dtype, like.ndim):
+        return np.array(node, order="C")
+    raise _misfit(like, node, where)
+
+
+def _misfit(like: Any, node: Any, where: str) -> InputError:
+    return InputError(
         f"what a feature remembered must fit it, found {type(node).__name__} instead of "
         f"{type(like).__name__} at {where}; it was saved by another version, or is damaged"
     )

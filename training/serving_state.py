@@ -229,7 +229,8 @@ def _state(
     warm: _Warm,
 ) -> ServingState:
     panel, last = known.panel, history.panel.rows(known.panel.n_periods, history.panel.n_periods)
-    stream = FeatureStream.after(panel, names=known.features.names)
+    stream = FeatureStream.after(panel, names=known.features.names).state()
+    FeatureStream.resume(last, stream)  # a feature that cannot go on is told now and not in service
     close, seen = _last_prices(known)
     return ServingState(
         instruments=panel.instruments,
@@ -240,7 +241,7 @@ def _state(
         horizons=known.horizons,
         limits=limits,
         rungs=rungs,
-        stream=stream.state(),
+        stream=stream,
         regime=warm.regime.state(),
         chosen=warm.chosen.state(),
         last_close=close,

@@ -22,6 +22,8 @@ _SATURDAY = 5
 _GONE_PERIODS = 10  # without a price, until an instrument is no longer waited for
 _FURTHEST_PERIODS = 2_000  # ahead of the last closed row
 
+_ROUNDED = 1.0 + 1e-9  # adjusted prices are out of order in their last digits
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _OpenRow:
@@ -61,7 +63,7 @@ class OpenRows:
         if bar.instrument not in self._place:
             return "unknown-instrument"
         ahead, off = divmod(bar.time - self.closed, self._period)
-        if ahead < 1 and (bar.time <= self.closed):
+        if bar.time <= self.closed:
             return "late"
         if off:
             return "off-grid"
@@ -170,8 +172,8 @@ def _sound(bar: Bar) -> bool:
     prices = (bar.open, bar.high, bar.low, bar.close)
     return (
         all(math.isfinite(price) and price > 0.0 for price in prices)
-        and bar.low <= min(bar.open, bar.close)
-        and bar.high >= max(bar.open, bar.close)
+        and bar.low <= min(bar.open, bar.close) * _ROUNDED
+        and bar.high * _ROUNDED >= max(bar.open, bar.close)
         and all(math.isfinite(value) for value in bar.more.values())
         and not {"open", "high", "low"} & set(bar.more)
         and all(field_named(name) is not None for name in bar.more)
