@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -185,7 +186,7 @@ def ticks(calculator: Calculator, market: Market, row: int) -> None:
         for i, venue in enumerate("abcd" * 125)
     ]
     for label, some in (("quiet", quiet), ("rising", rising), ("of one of four venues", venues)):
-        table(f"one tick, {label}", [timed(lambda t=t: calculator.apply([t])) for t in some])
+        table(f"one tick, {label}", [timed(partial(calculator.apply, [t])) for t in some])
 
 
 def run(n: int) -> None:
@@ -204,13 +205,13 @@ def run(n: int) -> None:
     begun, ms = time.process_time(), []
     for bars in feed:
         calculator.apply(bars[:-1])
-        ms.append(timed(lambda bars=bars: calculator.apply(bars[-1:])))
+        ms.append(timed(partial(calculator.apply, bars[-1:])))
         answers += len(calculator.current())
     total_s = time.process_time() - begun
     table("one closed row", ms[2:])
     print(f"  replay {len(feed) * n / total_s:,.0f} bars/s, {answers:,} margins")
     ticks(calculator, market, rows[-1])
-    snapshot = timed(lambda: calculator.snapshot())
+    snapshot = timed(calculator.snapshot)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
         f"  snapshot {snapshot:.0f} ms; peak memory {before:.0f} MiB before it was loaded, then "

@@ -62,9 +62,8 @@ class GuardedRung:
         self.rung = rung
         self._shape, self._deadline_s = shape, deadline_s
         # Looked up once: a runtime check of a protocol takes a hundred microseconds.
-        self._seeing: SeesThePrice | None = (
-            rung if isinstance(rung, SeesThePrice) and deadline_s is None else None
-        )
+        seeing: object = rung if deadline_s is None else None
+        self._seeing = seeing if isinstance(seeing, SeesThePrice) else None
         self._broken = "" if rung is not None else "not loaded"
         self._thread = None if deadline_s is None else ThreadPoolExecutor(1, "rung")
 

@@ -1,6 +1,7 @@
 """The predictive policy row by row is the predictive policy of the backtest."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def test_the_running_pool_reads_what_the_whole_pass_reads():
     score = rng.standard_t(3, size=(400, 3, 2))
     score[rng.random(score.shape) < 0.2] = np.nan
     known_at = np.minimum(np.arange(400)[:, None] + np.array([1, 4, 9]), 400)
-    options = {"tail_probability": 0.05, "window": 120, "step": 7}
+    options: Any = {"tail_probability": 0.05, "window": 120, "step": 7}
     whole = pooled_tail(score, known_at, **options, weight=1.0)
     pool = RunningPool.fresh(**options, n_instruments=3)
     for row in range(400):

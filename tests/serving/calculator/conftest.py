@@ -11,7 +11,14 @@ from foremargin.calibrate.policies import WithTool
 from foremargin.calibrate.served import read_serving_state
 from foremargin.features import History, build_history
 from foremargin.markets import Panel
-from foremargin.models import Distribution, Forecast, Garch, LogHar, Volatility
+from foremargin.models import (
+    Distribution,
+    FittedForecaster,
+    Forecast,
+    Garch,
+    LogHar,
+    Volatility,
+)
 from foremargin.serving.observations import Bar
 from foremargin.training.serving_state import RungDraft, export_serving_state
 
@@ -34,7 +41,7 @@ class Served:
         return self.history.panel
 
     def times(self) -> list[int]:
-        return self.panel.time.astype("datetime64[ns]").astype(np.int64).tolist()
+        return [int(x) for x in self.panel.time.astype("datetime64[ns]").astype(np.int64)]
 
     def bars(self, row: int) -> list[Bar]:
         """Bars of one row: every field that the panel knows."""
@@ -77,7 +84,7 @@ def trained(make_panel):
     history = build_history(panel, horizons=(1, 5))
     rng = np.random.default_rng(0)
     garch = Garch(volatility=Volatility.GJR, distribution=Distribution.T)
-    fitted = {
+    fitted: dict[str, FittedForecaster] = {
         "log-har": LogHar().fit(history.upto(TRAINED), rng=rng),
         "gjr-t": garch.fit(history.upto(TRAINED), rng=rng),
     }

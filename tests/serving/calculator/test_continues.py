@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,11 @@ def test_files_are_read_from_a_folder_and_damaged_ones_are_refused(served, tmp_p
 def test_what_cannot_be_exported_is_refused(trained):
     history, fitted, past = trained
     known = history.upto(TRAINED)
-    options = {"policy": Predictive(model="any"), "horizon": 1, "tail_probability": 0.05}
+    options: dict[str, Any] = {
+        "policy": Predictive(model="any"),
+        "horizon": 1,
+        "tail_probability": 0.05,
+    }
     draft = RungDraft(basis="linear", past=past["log-har"], fitted=fitted["log-har"])
     with pytest.raises(InputError, match="a forecaster and two rows"):
         export_serving_state(known, [], **options)

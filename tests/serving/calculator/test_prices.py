@@ -1,6 +1,7 @@
 """Prices inside a period only ever raise, and one venue alone cannot while the others agree."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_no_price_ever_lowers_a_margin(served, close, moves):
 def test_a_crash_raises_to_what_the_recursion_says_of_it(calculator, served, close):
     before = _coin(calculator)
     (now,) = calculator.apply([_tick(calculator, 0.8 * close)])
-    recursion = Calculator.load(served.files)._margins.rungs[1].rung
+    recursion: Any = Calculator.load(served.files)._margins.rungs[1].rung
     level = served.past["gjr-t"].variance[TRAINED - 1 - 250, 0, 0]
     rise = recursion.provisional(0, math.log(0.8))[0] / level
     assert rise > 2.0

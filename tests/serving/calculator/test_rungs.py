@@ -19,11 +19,11 @@ class Network:
     """Half as much again as log-har; `does` replaces what it says of its next rows."""
 
     served: Any
-    does: list = field(default_factory=list)
+    does: list[Any] = field(default_factory=list)
     rows: int = 0
     name: str = "net"
     basis: Basis = Basis.NETWORK
-    probabilities: dict = field(default_factory=dict)
+    probabilities: dict[str, Any] = field(default_factory=dict)
 
     def advance(self, rows, features):
         time = rows.time[-1]
@@ -100,7 +100,8 @@ def test_without_any_better_rung_the_recursion_answers_even_without_features(ser
     def explode(row):
         raise ArithmeticError("a feature")
 
-    calculator._margins.stream.update = explode
+    stream: Any = calculator._margins.stream
+    stream.update = explode
     now = _step(calculator, served, TRAINED)["COIN"]
     assert (now.basis, now.regime) == ("garch", "unknown")
     assert now.reason == "linear: without features"
