@@ -18,7 +18,9 @@ from foremargin.calibrate.policies import (
     ErrorInterval,
     OnlinePolicy,
     OnlinePredictive,
+    predictive,
 )
+from foremargin.calibrate.policies import online as online_module
 from foremargin.calibrate.pooling import RunningPool, pooled_tail
 from foremargin.calibrate.regime import RegimeStream, market_regime
 from foremargin.errors import InputError, ShapeError
@@ -87,6 +89,15 @@ def test_margins_are_those_of_the_backtest_however_the_rows_are_cut(market, data
 )
 def test_other_rules_are_those_of_the_backtest_too(market, policy):
     online, _ = _online(policy, market, cuts={400})
+    np.testing.assert_allclose(online, policy.margin(market), rtol=1e-11)
+
+
+def test_scores_leave_the_windows_when_they_do_in_the_backtest(market, monkeypatch):
+    for module in (predictive, online_module):
+        monkeypatch.setattr(module, "WINDOW_SESSIONS", 150)
+        monkeypatch.setattr(module, "USUAL_SESSIONS", 60)
+    policy = Predictive(model=MODEL, exponents=(PAIR,))
+    online, _ = _online(policy, market, cuts={500})
     np.testing.assert_allclose(online, policy.margin(market), rtol=1e-11)
 
 

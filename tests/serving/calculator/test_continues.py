@@ -70,7 +70,7 @@ def test_margins_are_those_of_the_backtest_through_snapshots(make_served, horizo
     assert not calculator.broken
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, phases=(Phase.generate,))
 @given(data=st.data())
 def test_however_the_observations_are_cut_the_same_calculations_come(served, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
