@@ -118,7 +118,9 @@ def test_an_oracle_is_charged_for_its_width_and_for_its_age(calculator, close):
     z, sigma = 2.3263478740408408, before.sigma
     age = math.expm1(z * sigma * math.sqrt(3599 / 86_400))
     assert old.long.components["oracle-age"] == pytest.approx(1e4 * age)
-    assert calculator.apply([said(closed + 3601 * SECOND, 0.0)]) == []  # nothing is lowered
+    # Nothing is lowered, by less of a charge or by none.
+    assert calculator.apply([said(closed + 3601 * SECOND, 0.001 * close)]) == []
+    assert calculator.apply([said(closed + 3602 * SECOND, 0.0)]) == []
 
 
 def test_prices_that_cannot_be_used_are_counted(calculator, close):
