@@ -57,6 +57,14 @@ class Memory:
         part: Part = self._parts[key]
         return part
 
+    def parts(self) -> list[tuple[tuple[str, int], Any]]:
+        """Return every part with its place: the scope, and its number there."""
+        return list(self._parts.items())
+
+    def put(self, key: tuple[str, int], part: Any) -> None:
+        """Replace the part at a place."""
+        self._parts[key] = part
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measures:
@@ -140,8 +148,14 @@ class Measures:
         The follower of a Friday of an exchange is its Monday, or its Tuesday where its listing
         names a calendar that closes on the Monday.
         """
-        columns = range(self.panel.n_instruments)
-        starts = np.stack([next_session(self.panel, i) for i in columns], axis=1)
+        every_day = self.panel.trades_every_day.tolist()
+        kinds = [
+            (listing.calendar, daily)
+            for listing, daily in zip(self.panel.listings, every_day, strict=True)
+        ]
+        # All instruments of a kind have the same sessions: thousands of columns, a few kinds.
+        of_kind = {kind: next_session(self.panel, kinds.index(kind)) for kind in set(kinds)}
+        starts = np.stack([of_kind[kind] for kind in kinds], axis=1)
         hours = starts.astype("datetime64[h]").astype(np.int64)
         # 1970-01-01 was a Thursday, three days after the Monday that the week begins with.
         return (hours + 3 * 24) % (7 * 24)

@@ -7,7 +7,7 @@ only: a type is looked up in a closed list and never imported by a name that sta
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from importlib import import_module
@@ -50,7 +50,7 @@ class State:
     arrays: Mapping[str, Array]
 
 
-def to_state(value: object) -> State:
+def to_state(value: object, *, also: Iterable[type] = ()) -> State:
     """Take a value apart.
 
     Parameters
@@ -58,6 +58,8 @@ def to_state(value: object) -> State:
     value : object
         Numbers, strings, None, enumerations, arrays of numbers or times, tuples, mappings, and
         frozen dataclasses of this package that are made of these.
+    also : iterable of type
+        Further frozen dataclasses and enumerations that it may hold; none has the name of another.
 
     Raises
     ------
@@ -69,12 +71,12 @@ def to_state(value: object) -> State:
     >>> to_state((1, 2.5)).document["value"]
     {'tuple': [1, 2.5]}
     """
-    packer = _Packer(arrays={}, known=known_types())
+    packer = _Packer(arrays={}, known=known_types() | _by_name(also))
     node = packer.node(value, "")
     return State(document={"format": FORMAT, "value": node}, arrays=packer.arrays)
 
 
-def from_state(state: State, *, loaded_only: bool = False) -> object:
+def from_state(state: State, *, loaded_only: bool = False, also: Iterable[type] = ()) -> object:
     """Put a value together again; arrays, numbers and types are exactly what they were.
 
     Parameters
@@ -83,6 +85,8 @@ def from_state(state: State, *, loaded_only: bool = False) -> object:
         From :func:`to_state` or :func:`read_state`.
     loaded_only : bool
         Whether to know the types of forecasters that are imported already, and to import no other.
+    also : iterable of type
+        As for :func:`to_state`.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def from_state(state: State, *, loaded_only: bool = False) -> object:
         )
     if not loaded_only:
         import_module(".registry", __package__)
-    unpacker = _Unpacker(arrays=state.arrays, used=set(), known=known_types())
+    unpacker = _Unpacker(arrays=state.arrays, used=set(), known=known_types() | _by_name(also))
     try:
         value = unpacker.value(state.document["value"], "")
     except RecursionError as error:
@@ -147,6 +151,10 @@ def known_types() -> dict[str, type | None]:
     for kind in _types_in_use():
         found[kind.__name__] = kind if found.get(kind.__name__, kind) is kind else None
     return found
+
+
+def _by_name(kinds: Iterable[type]) -> dict[str, type | None]:
+    return {kind.__name__: kind for kind in kinds}
 
 
 def _types_in_use() -> Iterator[type]:

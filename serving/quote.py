@@ -73,9 +73,10 @@ class Calculation(Struct, frozen=True, kw_only=True):
         Margin period of risk, own periods and seconds.
     tail_probability : float
         Breach rate that the margin aims at.
-    sigma, sigma_lower, sigma_upper : float
-        Volatility of the log return over the horizon, decimal, and its 90 % interval from past
-        errors.
+    sigma : float
+        Volatility of the log return over the horizon, decimal.
+    sigma_lower, sigma_upper : float or None
+        Its 90 % interval from past errors; None while none are known.
     regime : str
         As :class:`foremargin.calibrate.Regime` names it: calm, elevated, stressed or unknown.
     stress_probability, liquidity_stress_probability, liquidity_cost : float or None
@@ -95,8 +96,8 @@ class Calculation(Struct, frozen=True, kw_only=True):
     horizon_s: int
     tail_probability: float
     sigma: float
-    sigma_lower: float
-    sigma_upper: float
+    sigma_lower: float | None
+    sigma_upper: float | None
     regime: str
     stress_probability: float | None = None
     liquidity_stress_probability: float | None = None

@@ -31,6 +31,7 @@ from .oracle import (
     confidence_addon,
     conservative_price,
     oracle_validity,
+    price_consensus,
     staleness_addon,
     venue_consensus,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "macro_addon",
     "minima_frame",
     "oracle_validity",
+    "price_consensus",
     "rows_for",
     "staleness_addon",
     "tvl_drawdown",

@@ -7,7 +7,8 @@ is wrong and :func:`allowed` what may still be done.
 """
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -196,6 +197,36 @@ def venue_consensus(
     deviation = np.nanmax(np.abs(remaining / price - 1.0), axis=0)
     deviation = np.where(kept.sum(axis=0) > 1, deviation, np.nan)
     return VenueConsensus(price=price, deviation=deviation, kept=kept)
+
+
+def price_consensus(
+    prices: Sequence[float], *, spread: float = 5.0, tolerance: float = 0.002
+) -> tuple[float, float]:
+    """Find what the venues of one moment agree on: one column of :func:`venue_consensus`, at once.
+
+    Parameters
+    ----------
+    prices : sequence of float
+        At least one; positive and finite.
+    spread, tolerance : float
+        As there.
+
+    Returns
+    -------
+    price, deviation : float
+        Median of the venues that were kept, and the largest relative distance of one of them; NaN
+        where one venue alone is left.
+    """
+    if not prices or not all(0.0 < price < math.inf for price in prices):
+        raise InputError(f"prices must be some, positive and finite, were {list(prices)}")
+    middle = statistics.median(prices)
+    away = [abs(price / middle - 1.0) for price in prices]
+    usual = max(spread * statistics.median(away), tolerance)
+    kept = [price for price, distance in zip(prices, away, strict=True) if distance <= usual]
+    price = statistics.median(kept)
+    if len(kept) < 2:
+        return price, math.nan
+    return price, max(abs(one / price - 1.0) for one in kept)
 
 
 class Validity(StrEnum):

@@ -1,10 +1,13 @@
 """Margin policies: one rule, one file, one interface."""
 
 from .charges import PositionLiquidity, addons_tool, liquidity_tool
+from .chosen import NO_RUNG, Chosen, ChosenMargins
 from .cross import CrossMargin, account_known_at, account_loss, summed_margin
 from .filtered import Filtered
 from .fixed import Fixed
 from .historical import Historical
+from .interval import ErrorInterval
+from .online import OnlinePolicy, OnlinePredictive
 from .policy import Policy
 from .predictive import RESPONSIVENESS, Predictive
 from .tools import EMIR_TOOLS, Tool, WithTool
@@ -40,13 +43,19 @@ ALL_POLICIES: tuple[Policy, ...] = (*REACTIVE_POLICIES, *PREDICTIVE_POLICIES)
 __all__ = [
     "ALL_POLICIES",
     "EMIR_TOOLS",
+    "NO_RUNG",
     "PREDICTIVE_POLICIES",
     "REACTIVE_POLICIES",
     "RESPONSIVENESS",
+    "Chosen",
+    "ChosenMargins",
     "CrossMargin",
+    "ErrorInterval",
     "Filtered",
     "Fixed",
     "Historical",
+    "OnlinePolicy",
+    "OnlinePredictive",
     "Policy",
     "PositionLiquidity",
     "Predictive",

@@ -11,6 +11,7 @@ from foremargin.errors import InputError
 from foremargin.features import ALL_FEATURES, FeatureStream, build_features
 from foremargin.features import features as registry
 from foremargin.markets import Panel
+from foremargin.models import from_state, read_state, to_state, write_state
 
 MakePanel = Callable[..., Panel]
 
@@ -55,3 +56,38 @@ def test_a_value_that_is_published_late_is_known_late(
     np.testing.assert_array_equal(
         values.column("late")[2:, 0], values.column("volume_ratio")[:-2, 0]
     )
+
+
+@pytest.mark.parametrize(
+    "names", [["core"], ["equity_correlation_quarter", "leader_push"]], ids=str
+)
+def test_a_stream_goes_on_from_its_saved_state_to_the_last_bit(
+    make_panel: MakePanel, names: list[str]
+) -> None:
+    panel = make_panel(n_periods=260)
+    stream = FeatureStream.after(panel.upto(200), names=names)
+    packed = write_state(to_state(stream.state()))
+    saved = from_state(read_state(*packed), loaded_only=True)
+    assert isinstance(saved, dict)
+    other = FeatureStream.resume(panel.rows(0, 1), saved)
+    for row in range(200, 260):
+        one = panel.rows(row, row + 1)
+        expected = stream.update(one)
+        np.testing.assert_array_equal(other.update(one).values, expected.values)
+        np.testing.assert_array_equal(other.last_time, stream.last_time)
+
+
+def test_a_saved_state_of_others_or_a_damaged_one_is_refused(make_panel: MakePanel) -> None:
+    panel = make_panel(n_periods=120)
+    saved = FeatureStream.after(panel.upto(100)).state()
+    like = panel.rows(0, 1)
+    with pytest.raises(InputError, match="start a new stream"):
+        FeatureStream.resume(panel.select(panel.instruments[:2]).rows(0, 1), saved)
+    with pytest.raises(InputError, match="lacks 'names'"):
+        FeatureStream.resume(like, {})
+    with pytest.raises(InputError, match="must have the parts of its features"):
+        FeatureStream.resume(like, {**saved, "parts": {}})
+    key, part = next(iter(saved["parts"].items()))
+    for damaged in (None, {"ring": np.zeros(3)}, dict.fromkeys(part, np.zeros(3, dtype=np.int8))):
+        with pytest.raises(InputError, match="what a feature remembered must fit it"):
+            FeatureStream.resume(like, {**saved, "parts": {**saved["parts"], key: damaged}})
