@@ -88,7 +88,7 @@ class Journal:
         self._disk = Disk() if disk is None else disk
         self._guard = threading.Lock()
         self._handles: list[int] = []
-        self._broken = ""
+        self._broken, self._rotating = "", False
         self._segments: list[Segment] = []
         self._file = self._marker = -1
         self._end = HEADER_SIZE
@@ -128,7 +128,8 @@ class Journal:
             self._ready()
             first = self.last + 1
             frame, digest = encode_frame(entries, sequence=first, time=time, before=self.digest)
-            if self._end > HEADER_SIZE and self._end + len(frame) > self._size:
+            full = self._end > HEADER_SIZE and self._end + len(frame) > self._size
+            if full or self._rotating:
                 self._rotate()
             self._put(frame)
             self._segments[-1].mark(first, self._end, self.digest)
@@ -169,6 +170,16 @@ class Journal:
             )
         place = max(bisect_right(segments, max(after, 1), key=lambda s: s.first) - 1, 0)
         return self._read(segments[place:], after=after, end=end)
+
+    @property
+    def fault(self) -> str:
+        """Why it takes nothing until it is opened again; empty if it does."""
+        return self._broken
+
+    @property
+    def starts(self) -> list[int]:
+        """First sequence of every segment, oldest first."""
+        return [segment.first for segment in self._segments]
 
     def digest_at(self, sequence: int) -> bytes:
         """Return the chain up to and including a record."""
@@ -256,8 +267,9 @@ class Journal:
         if fault:
             self.cut_off = len(content) - self._end
             self._disk.truncate(self._file, length=self._end)
-        # After a kill, records may have been read from memory that is not on the disk yet.
+        # After a kill, records and names may have been read that are not on the disk yet.
         self._disk.sync(self._file)
+        self._disk.sync_folder(self._folder)
         self._acknowledge()
 
     def _read(self, segments: Sequence[Segment], *, after: int, end: int) -> Iterator[Record]:
@@ -319,6 +331,9 @@ class Journal:
             raise JournalError(self._broken)
 
     def _rotate(self) -> None:
+        # Once begun it must be finished: the next file may have its name already, and says that
+        # nothing more comes into the one before.
+        self._rotating = True
         try:
             path = self._make_segment(first=self.last + 1, before=self.digest)
             handle = self._disk.open(path)
@@ -328,7 +343,7 @@ class Journal:
         old, self._file = self._file, handle
         self._handles[self._handles.index(old)] = handle
         self._segments = [*self._segments, segment]
-        self._end = HEADER_SIZE
+        self._end, self._rotating = HEADER_SIZE, False
         with suppress(OSError):
             self._disk.close(old)
 

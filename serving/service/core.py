@@ -169,10 +169,12 @@ class ServiceCore:
         """Let time pass: what has come of age is quoted anew."""
         while self._due and self._due[0][0] <= now:
             then, name = heapq.heappop(self._due)
-            if self._scheduled[name] == then:
+            if self._scheduled.get(name) == then:
                 del self._scheduled[name]
-                self._schedule(name)
-                if self._scheduled[name] <= now:
+                last = self.standings[name].quote
+                if last is not None and last.valid_until > now:
+                    self._schedule(name)
+                else:
                     self._changed[name] = None
         since = self.waiting.since
         behind = since is not None and now - since > self._stale
