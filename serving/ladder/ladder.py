@@ -169,10 +169,11 @@ class Ladder:
             new = Level(basis=quote.basis, long=_pair(quote.long), short=_pair(quote.short))
             better = [] if quote.status is Status.OK else _better(levels, quote.basis)
             levels = [*better, new]
-        age = self._age(standing, quote.quoted_at, waiting_since)
+        age = max(self._age(standing, quote.quoted_at, waiting_since), 0)
         return msgspec.structs.replace(standing, quote=quote, doubt=doubt, levels=levels, age=age)
 
     def _age(self, standing: Standing, now: int, waiting_since: int | None) -> int:
+        """Return ns beyond the end of the period; negative inside it."""
         known = standing.calculation
         if known is None:
             return 0
@@ -180,7 +181,7 @@ class Ladder:
         start = known.due_at or known.observed_at + period
         if waiting_since is not None:
             start = min(start, waiting_since)
-        return max(now - start, standing.age, 0)
+        return max(now - start, standing.age) if standing.age else now - start
 
     def _sides(
         self, standing: Standing, age: int
