@@ -163,14 +163,10 @@ class Ladder:
         """
         known = quote.calculation
         if known is not None and known != standing.calculation:
-            standing = self.calculated(standing, known, doubt=doubt)
-        levels = standing.levels
-        if quote.status in (Status.OK, Status.DEGRADED):
-            new = Level(basis=quote.basis, long=_pair(quote.long), short=_pair(quote.short))
-            better = [] if quote.status is Status.OK else _better(levels, quote.basis)
-            levels = [*better, new]
+            standing = self.calculated(standing, known)
+        standing = msgspec.structs.replace(standing, doubt=doubt)
         age = max(self._age(standing, quote.quoted_at, waiting_since), 0)
-        return msgspec.structs.replace(standing, quote=quote, doubt=doubt, levels=levels, age=age)
+        return msgspec.structs.replace(standing, quote=quote, levels=_levels(standing), age=age)
 
     def _age(self, standing: Standing, now: int, waiting_since: int | None) -> int:
         """Return ns beyond the end of the period; negative inside it."""
@@ -278,6 +274,19 @@ def _floors(standing: Standing) -> list[Level]:
     if standing.doubt:
         return standing.levels
     return _better(standing.levels, known.basis) if known.reason else []
+
+
+def _levels(standing: Standing) -> list[Level]:
+    """Return the levels after a quote: what it was before age, and those of better rungs."""
+    known = standing.calculation
+    if known is None:
+        return standing.levels
+    floors = _floors(standing)
+    long = _at_least(known.long, [level.long for level in floors])
+    short = _at_least(known.short, [level.short for level in floors])
+    best = not (known.reason or standing.doubt)
+    better = [] if best else _better(standing.levels, known.basis)
+    return [*better, Level(basis=known.basis, long=_pair(long), short=_pair(short))]
 
 
 def _better(levels: list[Level], basis: Basis) -> list[Level]:

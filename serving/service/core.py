@@ -160,9 +160,10 @@ class ServiceCore:
         self, calculations: Iterable[Calculation], *, applied: int, now: int
     ) -> list[Effect]:
         """Take results, and the sequence up to which the calculator has applied everything."""
+        repeated = applied <= self.waiting.applied
         self.waiting.done(applied)
         for calculation in calculations:
-            self._take(calculation, now)
+            self._take(calculation, now, repeated=repeated)
         return self._next(now)
 
     def ticked(self, now: int) -> list[Effect]:
@@ -242,6 +243,9 @@ class ServiceCore:
             self.waiting.done(quoted.applied)
             for made in quoted.quotes:
                 name = made.quote.instrument
+                owed = self._owed.get(name)
+                if owed is not None and owed.quote.sequence <= made.quote.sequence:
+                    del self._owed[name]
                 if name in self.standings:  # else it was an instrument of the service in the past
                     self._follow(made, self.standings[name])
         elif record.kind == COMMAND:
@@ -303,7 +307,7 @@ class ServiceCore:
         assert self._flight is not None, "an append must be under way"
         return self._flight
 
-    def _take(self, calculation: Calculation, now: int) -> None:
+    def _take(self, calculation: Calculation, now: int, *, repeated: bool) -> None:
         name = calculation.instrument
         standing = self.standings.get(name)
         if standing is None:
@@ -318,9 +322,12 @@ class ServiceCore:
             self.last_fault = f"{name}: {fault}"
             return
         if known is not None and (
-            calculation.observed_at < known.observed_at or calculation == known
+            calculation.observed_at < known.observed_at
+            # After a restart the calculator says again what it said, unless it has another bundle.
+            or (repeated and calculation.bundle == known.bundle)
+            or calculation == known
         ):
-            return  # the calculator repeats itself after a restart
+            return
         tried = BreakerState.CLOSED if breaker is None else breaker.succeeded(now)
         doubt = ON_TRIAL if tried is not BreakerState.CLOSED else PAUSED if self.paused else ""
         self.standings[name] = self._ladder.calculated(standing, calculation, doubt=doubt)
