@@ -108,6 +108,8 @@ class ServiceCore:
         By instrument.
     paused : bool
         Whether an operator has said that no margin may fall.
+    on_hold : bool
+        Whether no append may be started, while the journal is opened again; what comes waits.
     disk_fault, calculator_fault : str
         What is wrong with them; empty if nothing is.
     ignored, last_fault : int, str
@@ -129,7 +131,7 @@ class ServiceCore:
         self.breakers: dict[str, Breaker] = {}
         self.waiting = Waiting()
         self.last = 0
-        self.paused = False
+        self.paused = self.on_hold = False
         self.disk_fault = self.calculator_fault = ""
         self.ignored = 0
         self.last_fault = ""
@@ -335,7 +337,7 @@ class ServiceCore:
 
     def _next(self, now: int) -> list[Effect]:
         """Start the next append if none is under way and there is something to append."""
-        if self._flight is not None:
+        if self._flight is not None or self.on_hold:
             return []
         flight = _Flight(self.admission.trial(), now)
         size = 0

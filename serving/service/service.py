@@ -311,16 +311,20 @@ class Service:
 
     async def _reopen(self) -> None:
         """Open the journal again; records of the failed append that are there after all count."""
-        loop = asyncio.get_running_loop()
+        loop, after = asyncio.get_running_loop(), self.core.last
+        self.core.on_hold = True
         try:
             records = await loop.run_in_executor(
-                self._writer, lambda: self._log.reopen(after=self.core.last)
+                self._writer, lambda: self._log.reopen(after=after)
             )
         except ForemarginError as error:
             self.core.disk_fault = str(error)
-            return
-        for record in records:
-            self._run(self.core.replay(record))
+        else:
+            for record in records:
+                self._run(self.core.replay(record))
+        finally:
+            # The next sweep starts what waits: at once could turn in circles on a bad disk.
+            self.core.on_hold = False
 
     async def _settled(self) -> None:
         """Wait until no append is under way."""
@@ -356,6 +360,8 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.sweep_s)
+            if self._log.fault and (self._appending is None or self._appending.done()):
+                await self._reopen()
             self._run(self.core.ticked(self._clock.now()))
 
     async def _submit(self) -> None:

@@ -114,7 +114,7 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def has_the_last_snapshot(self):
         latest = self.snapshots.latest()
-        assert latest == self.snapshot or (latest and latest.sequence == self.snapshot.sequence)
+        assert latest == self.snapshot
         if latest:
             list(self.journal.read(after=latest.sequence, digest=latest.digest))
 

@@ -226,7 +226,7 @@ def test_nothing_is_let_in_twice_or_out_of_order_within_its_feed(feed):
     desk = Desk()
     for observation in [*feed, *feed]:
         desk.judge(observation)
-    seen = {}
+    seen: dict[object, int] = {}
     for o in desk.admitted:
         feed_of = (type(o), getattr(o, "venue", ""))
         assert o.time > seen.get(feed_of, 0)

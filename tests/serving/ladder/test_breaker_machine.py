@@ -24,7 +24,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def model(self):
         """Return the state by walking through all events."""
-        state, faults, good, until, wait = BreakerState.CLOSED, [], 0, 0, 10.0
+        state, good, until, wait = BreakerState.CLOSED, 0, 0, 10.0
+        faults: list[int] = []
         for time, ok in [*self.log, (self.now, None)]:
             if state is BreakerState.OPEN and time >= until:
                 state, good = BreakerState.HALF_OPEN, 0

@@ -55,16 +55,16 @@ class EwmaCalculator:
 
     def _calculated(self, observation: Observation) -> Calculation:
         state = self.states.setdefault(observation.instrument, State())
-        is_bar = isinstance(observation, Bar)
+        bar = observation if isinstance(observation, Bar) else None
         price = observation.close if isinstance(observation, Bar) else observation.price
         move = math.log(price / state.price) if state.price else 0.0
         variance = max(state.variance, move**2)
-        if is_bar:
+        if bar is not None:
             state.variance = self.decay * state.variance + (1.0 - self.decay) * move**2
             state.price, variance = price, state.variance
         state.time = max(state.time, observation.time)
         sigma = math.sqrt(2.0 * variance)
-        full = not is_bar or "volume" in observation.more
+        full = bar is None or "volume" in bar.more
         return Calculation(
             instrument=observation.instrument,
             basis=Basis.NETWORK if full else Basis.LINEAR,

@@ -19,7 +19,7 @@ from foremargin.serving.observations import (
     encode_observations,
 )
 from foremargin.serving.ports import Outcome, Receipt
-from foremargin.serving.quote import Quote, Status
+from foremargin.serving.quote import Calculation, Quote, Status
 from foremargin.serving.service import Log, ServiceCore
 from foremargin.serving.service.records import (
     HELD,
@@ -105,8 +105,7 @@ class World:
             self.shown[quote.instrument] = quote
         self.start_calculator()
         self.run(self.core.ticked(self.now))
-        if self.flight is not None:
-            self.finish_append()
+        self.finish_append()
         for name in NAMES:
             assert name in self.shown, f"{name} has no answer"
 
@@ -117,6 +116,7 @@ class World:
         else:
             self.disk.kill()
         self.network += list(self.tickets.values())  # who got no answer sends again
+        self.lifted = dict.fromkeys(NAMES, 2)  # a pause is not journalled here
         # What was shown while the disk took nothing is the one thing that a crash forgets.
         for made in self.core.state().owed:
             self.shown.pop(made.quote.instrument, None)
@@ -125,7 +125,7 @@ class World:
 
     def start_calculator(self) -> None:
         self.calculator = EwmaCalculator()
-        self.results: list[tuple[int, list]] = []
+        self.results: list[tuple[int, list[Calculation]]] = []
         snapshot = self.calculator_snapshots.latest()
         after = 0
         if snapshot is not None and self.log.holds(snapshot.sequence, snapshot.digest):
@@ -377,7 +377,7 @@ class World:
         assert max([*let_in.values(), *held.values()], default=1) == 1, "journalled twice"
         for observation, outcome in self.acknowledged.items():
             where = held if outcome is Outcome.OUTLIER else let_in
-            assert where[observation] == 1, f"{observation} was acknowledged and is lost"
+            assert where[observation] == 1, f"{observation!r} was acknowledged and is lost"
 
     def finish(self) -> None:
         """Let everything arrive, and compare the calculator with the journal."""
