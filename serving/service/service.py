@@ -158,6 +158,8 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._settled()
+        for ticket in list(self._tickets):
+            self._run([Refuse(ticket, "the service was stopped; send it again when it runs")])
         if self.core.last > self._snapped:
             self._start_snapshot()
         if self._snapshotting is not None:

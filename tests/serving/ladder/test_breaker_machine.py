@@ -65,7 +65,7 @@ class BreakerMachine(RuleBasedStateMachine):
             assert self.breaker.state(self.now) is self.model()
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_breaker_machine = BreakerMachine.TestCase
 
 

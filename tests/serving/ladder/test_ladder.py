@@ -193,7 +193,7 @@ events = st.lists(
 
 
 @given(events=events)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_going_down_never_lowers_and_sides_are_independent(make_calculation, events):
     """Any sequence of rungs, waits and doubts; the short side of a twin is another market's."""
     standing, twin, now, best = Standing(), Standing(), 0, (0, 0)

@@ -44,7 +44,7 @@ FOLDER = Path("/state")
 _STALE = 900 * SECOND
 
 
-def simulate(seed: int, *, n_events: int = 150) -> Counter[str]:
+def simulate(seed: int, *, n_events: int = 100) -> Counter[str]:
     """Run one world; return how often each thing happened."""
     world = World(seed)
     for event in range(n_events):
