@@ -13,7 +13,7 @@ from foremargin.errors import InputError
 from foremargin.serving.journal import Disk, JournalDamagedError, JournalError, Snapshots
 from foremargin.serving.observations import Bar, Tick
 from foremargin.serving.ports import Outcome
-from foremargin.serving.quote import Basis, Status
+from foremargin.serving.quote import Basis, Quote, Status
 from foremargin.serving.service import (
     CalculatorProcess,
     InProcessCalculator,
@@ -67,7 +67,7 @@ def basis_of(service, name="BTC"):
 
 def test_from_observation_to_quote_and_back_after_a_restart(tmp_path):
     async def first():
-        shown = []
+        shown: list[Quote] = []
         async with running(tmp_path) as service:
             service.subscribe(shown.extend)
             assert {row.quote.status for row in service.table.rows.values()} == {Status.FALLBACK}
@@ -272,7 +272,7 @@ def test_a_listener_that_fails_stops_nothing(tmp_path, caplog):
     async def run():
         async with running(tmp_path) as service:
             service.subscribe(lambda quotes: 1 / 0)
-            shown = []
+            shown: list[Quote] = []
             stop = service.subscribe(shown.extend)
             await service.accept([bar(1_000)], by="")
             await until(lambda: shown)
