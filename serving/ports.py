@@ -89,6 +89,16 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
 class CalculatorPort(Protocol):
     """The calculator, in this process or in another; never blocks for long."""
 
+    @property
+    def applied(self) -> int:
+        """Sequence up to which everything handed over was applied, and its results yielded."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """Why it is not calculating; empty if it is."""
+        ...
+
     async def submit(self, observations: Sequence[Observation], *, sequence: int) -> None:
         """Hand over what was journalled, in the order of the journal."""
         ...

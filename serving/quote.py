@@ -85,6 +85,9 @@ class Calculation(Struct, frozen=True, kw_only=True):
         ``name/version`` of the bundle, and the SHA-256 of its manifest (hex).
     reason : str
         Why a better rung was not used; empty if the best was.
+    due_at : int
+        When the next period closes, by the calendar of the instrument, ns UTC; 0 for one period
+        after `observed_at`. Age counts from here: a closed market does not make a margin old.
     """
 
     instrument: Name
@@ -105,6 +108,7 @@ class Calculation(Struct, frozen=True, kw_only=True):
     model: str = ""
     bundle: str = ""
     reason: str = ""
+    due_at: Moment = 0
 
 
 class Quote(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,139 @@
+"""What the service writes into the journal, and what it does about it: plain data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..journal import Entry, Record
+from ..observations import Observation
+from ..ports import AuditEntry, Receipt
+from ..quote import Quote
+
+OBSERVATIONS, HELD, QUOTES, COMMAND = "observations", "held", "quotes", "command"
+"""Kinds of records: let in, held back, quotes that were shown, what somebody asked for."""
+
+
+class Observed(Struct, frozen=True):
+    """Payload of observations that were let in or held back."""
+
+    observations: list[Observation]
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """A quote, and what the ladder was told beside the calculation.
+
+    Attributes
+    ----------
+    quote : Quote
+        As shown.
+    doubt : str
+        Why its calculation must not lower a margin.
+    waiting_since : int or None
+        When the first observation came that the calculator had not applied, ns UTC.
+    """
+
+    quote: Quote
+    doubt: str = ""
+    waiting_since: int | None = None
+
+
+class Quoted(Struct, frozen=True, kw_only=True):
+    """Payload of quotes.
+
+    Attributes
+    ----------
+    applied : int
+        Sequence of the journal that the calculator had applied.
+    quotes : list of Made
+        One per instrument.
+    """
+
+    applied: int
+    quotes: list[Made]
+
+
+class Commanded(Struct, frozen=True, kw_only=True):
+    """Payload of a command: once before it is carried out, once after.
+
+    Attributes
+    ----------
+    name : str
+        Command.
+    arguments : dict
+        As given.
+    stage : str
+        ``asked``, ``done`` or ``refused``.
+    result : dict
+        What came of it.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    stage: str
+    result: dict[str, Any] = {}
+
+
+class Append(Struct, frozen=True):
+    """Effect: append these; one at a time, answered by ``appended`` or ``append_failed``."""
+
+    entries: list[Entry]
+    time: int
+
+
+class Submit(Struct, frozen=True):
+    """Effect: hand these to the calculator."""
+
+    observations: list[Observation]
+    sequence: int
+
+
+class Show(Struct, frozen=True):
+    """Effect: write these into the table and tell whoever listens."""
+
+    quotes: list[Quote]
+
+
+class Reply(Struct, frozen=True):
+    """Effect: answer whoever holds the ticket; a note has one receipt, its place."""
+
+    ticket: int
+    receipts: list[Receipt]
+
+
+class Refuse(Struct, frozen=True):
+    """Effect: tell whoever holds the ticket that nothing was kept."""
+
+    ticket: int
+    reason: str
+
+
+Effect = Append | Submit | Show | Reply | Refuse
+"""What the shell must do, in order."""
+
+encode = msgspec.json.Encoder().encode
+decode_observed = msgspec.json.Decoder(Observed).decode
+decode_quoted = msgspec.json.Decoder(Quoted).decode
+decode_commanded = msgspec.json.Decoder(Commanded).decode
+
+
+def audit_entry(record: Record) -> AuditEntry:
+    """Return a record as the audit trail shows it."""
+    return AuditEntry(
+        sequence=record.sequence,
+        time=record.time,
+        kind=record.kind,
+        by=record.by,
+        what=msgspec.json.decode(record.payload),
+        digest=record.digest.hex(),
+    )
+
+
+def observations_of(records: Sequence[Record]) -> list[tuple[int, list[Observation]]]:
+    """Return (sequence, observations) of the records that the calculator must apply."""
+    return [
+        (record.sequence, decode_observed(record.payload).observations)
+        for record in records
+        if record.kind == OBSERVATIONS
+    ]

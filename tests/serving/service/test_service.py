@@ -1,0 +1,371 @@
+"""The shell: real files, real processes, a clock of our own."""
+
+import asyncio
+import errno
+import os
+import signal
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+
+from foremargin.errors import InputError
+from foremargin.serving.journal import Disk, JournalDamagedError, JournalError, Snapshots
+from foremargin.serving.observations import Bar, Tick
+from foremargin.serving.ports import Outcome
+from foremargin.serving.quote import Basis, Quote, Status
+from foremargin.serving.service import (
+    CalculatorProcess,
+    InProcessCalculator,
+    ProcessSettings,
+    Service,
+)
+from foremargin.tests.serving.service.ewma import EwmaCalculator
+
+HOUR = 3_600 * 10**9
+FACTORY = "foremargin.tests.serving.service.ewma:EwmaCalculator"
+
+
+class Clock:
+    def __init__(self):
+        self.time = 1_000 * HOUR
+
+    def now(self):
+        return self.time
+
+
+def bar(hour, close=100.0, name="BTC"):
+    prices = dict.fromkeys(("open", "high", "low", "close"), close)
+    return Bar(instrument=name, time=hour * HOUR, more={"volume": 1.0}, **prices)
+
+
+def tick(time, venue=""):
+    return Tick(instrument="BTC", time=time, price=100.0, venue=venue)
+
+
+@asynccontextmanager
+async def running(folder, *, calculator=None, clock=None, names=("BTC", "ETH"), **options):
+    calculator = InProcessCalculator(EwmaCalculator()) if calculator is None else calculator
+    service = Service(folder, names, calculator=calculator, clock=clock or Clock(), **options)
+    service.sweep_s = 0.01
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+async def until(condition, *, within_s=20.0):
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def basis_of(service, name="BTC"):
+    return service.table.rows[name].quote.basis
+
+
+def test_from_observation_to_quote_and_back_after_a_restart(tmp_path):
+    async def first():
+        shown: list[Quote] = []
+        async with running(tmp_path) as service:
+            service.subscribe(shown.extend)
+            assert {row.quote.status for row in service.table.rows.values()} == {Status.FALLBACK}
+            receipts = await service.accept([bar(1_000), bar(1_000), bar(999)], by="feed")
+            assert [r.outcome for r in receipts] == [
+                Outcome.ACCEPTED,
+                Outcome.DUPLICATE,
+                Outcome.LATE,
+            ]
+            await until(lambda: basis_of(service) is Basis.NETWORK)
+            quote = service.table.rows["BTC"].quote
+            assert shown[-1] == quote
+            assert [q.sequence for q in service.history("BTC", limit=10)] == [1, 2]
+            assert service.history("BTC", limit=1) == [quote]
+            kinds = [entry.kind for entry in service.audit(after=0, limit=100)]
+            assert kinds == ["quotes", "observations", "quotes"]
+            entry = service.audit(after=1, limit=1)[0]
+            assert (entry.sequence, entry.by) == (receipts[0].sequence, "feed")
+            assert entry.what["observations"][0]["close"] == 100.0
+            health = service.health()
+            assert health["ready"]
+            assert health["rungs"] == {"network": 1, "fixed": 1}
+            assert health["calculator"]["fault"] == ""
+            return quote
+
+    async def second(quote):
+        async with running(tmp_path) as service:
+            assert service.table.rows["BTC"].quote == quote
+            assert service.history("BTC", limit=5)[-1] == quote
+            assert (await service.accept([bar(1_000)], by=""))[0].outcome is Outcome.DUPLICATE
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+def test_requests_that_come_together_share_an_fsync(tmp_path):
+    class Counting(Disk):
+        syncs = 0
+
+        def sync(self, handle):
+            self.syncs += 1
+            super().sync(handle)
+
+    async def run():
+        disk = Counting()
+        async with running(tmp_path, disk=disk, names=("BTC",)) as service:
+            before = disk.syncs
+            times = range(999 * HOUR + 1, 999 * HOUR + 201)
+            answers = await asyncio.gather(
+                *(service.accept([tick(time, venue=f"v{time}")], by="") for time in times)
+            )
+            assert {a[0].outcome for a in answers} == {Outcome.ACCEPTED}
+            assert disk.syncs - before < 20
+
+    asyncio.run(run())
+
+
+def test_reads_do_not_wait_for_a_slow_disk(tmp_path):
+    class Slow(Disk):
+        gate = threading.Event()
+
+        def sync(self, handle):
+            self.gate.wait(10.0)
+            super().sync(handle)
+
+    async def run():
+        disk = Slow()
+        disk.gate.set()
+        async with running(tmp_path, disk=disk) as service:
+            disk.gate.clear()
+            asked = asyncio.ensure_future(service.accept([bar(1_000)], by=""))
+            await asyncio.sleep(0)
+            assert not asked.done()
+            assert service.table.rows["BTC"].body
+            assert service.history("BTC", limit=5)
+            assert service.health()["ready"]
+            disk.gate.set()
+            assert (await asked)[0].outcome is Outcome.ACCEPTED
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("undo_fails", [False, True])
+def test_a_disk_that_fails_refuses_writes_and_answers_reads(tmp_path, code, undo_fails):
+    class Failing(Disk):
+        failing = False
+
+        def sync(self, handle):
+            if self.failing:
+                raise OSError(code, os.strerror(code))
+            super().sync(handle)
+
+        def truncate(self, handle, *, length):
+            if self.failing and undo_fails:
+                raise OSError(code, os.strerror(code))
+            super().truncate(handle, length=length)
+
+    async def run():
+        disk, clock = Failing(), Clock()
+        async with running(tmp_path, disk=disk, clock=clock) as service:
+            await service.accept([bar(1_000)], by="")
+            await until(lambda: basis_of(service) is Basis.NETWORK)
+            disk.failing = True
+            with pytest.raises(JournalError, match="cannot be written"):
+                await service.accept([tick(1_000 * HOUR + 1)], by="")
+            clock.time += 2 * HOUR
+            # Margins come of age although the disk takes no quote.
+            await until(lambda: service.table.rows["BTC"].quote.status is Status.STALE)
+            assert service.health()["disk"]["fault"]
+            disk.failing = False
+            await until(lambda: not service.health()["disk"]["fault"])
+            (receipt,) = await service.accept([tick(1_000 * HOUR + 1)], by="")
+            assert receipt.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
+            await until(lambda: service.health()["disk"] | {"last": 0} == {
+                "fault": "", "last": 0, "owed": 0, "snapshot_fault": ""
+            })  # fmt: skip
+            quote = service.table.rows["BTC"].quote
+        async with running(tmp_path, clock=clock) as service:
+            assert service.table.rows["BTC"].quote.sequence >= quote.sequence
+            journalled = [
+                o["time"]
+                for entry in service.audit(after=0, limit=100)
+                for o in entry.what.get("observations", [])
+            ]
+            assert journalled == [1_000 * HOUR, 1_000 * HOUR + 1]
+
+    asyncio.run(run())
+
+
+def test_a_journal_that_lost_what_a_snapshot_has_is_not_opened(tmp_path):
+    async def run():
+        async with running(tmp_path) as service:
+            await service.accept([bar(1_000)], by="")
+        for path in (tmp_path / "journal").iterdir():
+            path.unlink()
+        with pytest.raises(JournalDamagedError, match="must be in the journal, since a snapshot"):
+            async with running(tmp_path):
+                pass
+
+    asyncio.run(run())
+
+
+class Store:
+    def __init__(self):
+        self.bundle = "one"
+
+    def active(self):
+        return self.bundle
+
+    def activate(self, folder):
+        if folder.name == "bad":
+            raise InputError("a bundle must be signed, bad is not")
+        self.bundle = folder.name
+
+    def rollback(self):
+        self.bundle = "one"
+
+    def shadow(self, folder):
+        self.beside = folder
+
+
+def test_commands_are_journalled_before_and_after(tmp_path):
+    async def run():
+        store = Store()
+        async with running(tmp_path, bundles=store) as service:
+            assert await service.command("activate", {"folder": "two"}, by="ann") == {
+                "bundle": "two"
+            }
+            with pytest.raises(InputError, match="bad is not"):
+                await service.command("activate", {"folder": "bad"}, by="ann")
+            assert (await service.command("rollback", {}, by="ann"))["bundle"] == "one"
+            await service.command("shadow", {"folder": None}, by="ann")
+            assert store.beside is None
+            await service.command("pause", {}, by="ann")
+            for name, arguments, message in (
+                ("stop", {}, "a command must be one of activate, rollback"),
+                ("pause", {"x": 1}, "pause takes no arguments, got x"),
+                ("activate", {"folder": 3}, "folder must be a path as text, was 3"),
+            ):
+                with pytest.raises(InputError, match=message):
+                    await service.command(name, arguments, by="ann")
+            stages = [
+                (e.what["name"], e.what["stage"], e.by)
+                for e in service.audit(after=0, limit=100)
+                if e.kind == "command"
+            ]
+            assert stages[:4] == [
+                ("activate", "asked", "ann"),
+                ("activate", "done", "ann"),
+                ("activate", "asked", "ann"),
+                ("activate", "refused", "ann"),
+            ]
+        async with running(tmp_path, bundles=store) as service:
+            assert service.health()["paused"]
+            await service.command("resume", {}, by="ann")
+            assert not service.health()["paused"]
+
+    asyncio.run(run())
+
+
+def test_a_listener_that_fails_stops_nothing(tmp_path, caplog):
+    async def run():
+        async with running(tmp_path) as service:
+            service.subscribe(lambda quotes: 1 / 0)
+            shown: list[Quote] = []
+            stop = service.subscribe(shown.extend)
+            await service.accept([bar(1_000)], by="")
+            await until(lambda: shown)
+            stop()
+        assert "a listener failed" in caplog.text
+
+    asyncio.run(run())
+
+
+def test_a_service_that_is_not_running_takes_nothing(tmp_path):
+    async def run():
+        async with running(tmp_path) as service:
+            pass
+        with pytest.raises(InputError, match="the service must be running"):
+            await service.accept([bar(1_000)], by="")
+
+    asyncio.run(run())
+
+
+def process(folder, **settings):
+    patience = ProcessSettings(
+        **{"backoff_s": 0.05, "longest_backoff_s": 0.2, "snapshot_records": 2, **settings}
+    )
+    return CalculatorProcess(
+        FACTORY,
+        arguments=lambda: {"decay": 0.9},
+        snapshots=Snapshots(folder / "calculator"),
+        settings=patience,
+    )
+
+
+def expected(observations):
+    return EwmaCalculator(decay=0.9).apply(list(observations))[-1]
+
+
+@pytest.mark.slow
+def test_a_calculator_that_is_killed_goes_on_from_its_snapshot(tmp_path):
+    async def run():
+        calculator, clock = process(tmp_path), Clock()
+        clock.time = 1_008 * HOUR
+        bars = [bar(1_000 + i, 100.0 + i % 3) for i in range(9)]
+        async with running(tmp_path, calculator=calculator, clock=clock) as service:
+            for i, one in enumerate(bars):
+                await service.accept([one], by="")
+                if i == 5:
+                    await until(lambda: calculator.applied > 0)
+                    os.kill(calculator.pid, signal.SIGKILL)
+            await until(lambda: service.core.waiting.since is None and not calculator.fault)
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == bars[-1].time)
+            assert calculator.deaths == 1
+            assert service.table.rows["BTC"].quote.calculation == expected(bars)
+            assert Snapshots(tmp_path / "calculator").latest() is not None
+        # A new service and process go on from the snapshots.
+        clock.time += HOUR
+        async with running(tmp_path, calculator=process(tmp_path), clock=clock) as service:
+            more = bar(1_009, 101.0)
+            await service.accept([more], by="")
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == more.time)
+            assert service.table.rows["BTC"].quote.calculation == expected([*bars, more])
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_a_calculator_that_hangs_is_replaced_and_says_so(tmp_path):
+    async def run():
+        calculator = process(tmp_path, apply_s=0.4, backoff_s=5.0, longest_backoff_s=5.0)
+        async with running(tmp_path, calculator=calculator) as service:
+            await until(lambda: not calculator.fault)
+            first = calculator.pid
+            await service.accept([tick(1_000 * HOUR, "refuse")], by="")
+            await until(lambda: "venue refuse must not come" in calculator.refused)
+            assert calculator.pid == first
+            await service.accept([tick(1_000 * HOUR, "hang")], by="")
+            await until(lambda: "is followed by one of over 0.4 s" in calculator.fault)
+            await until(lambda: "starting again" in service.health()["calculator"]["fault"])
+            await until(lambda: "starting again" in service.table.rows["BTC"].quote.reason)
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_a_factory_that_is_none_is_named_and_reads_go_on(tmp_path):
+    async def run():
+        calculator = CalculatorProcess(
+            "foremargin.nowhere:Calculator",
+            arguments=dict,
+            snapshots=Snapshots(tmp_path / "calculator"),
+        )
+        async with running(tmp_path, calculator=calculator) as service:
+            await until(lambda: "nowhere" in calculator.fault)
+            assert basis_of(service) is Basis.FIXED
+            (receipt,) = await service.accept([bar(1_000)], by="")
+            assert receipt.outcome is Outcome.ACCEPTED
+
+    asyncio.run(run())
