@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ..bundles import SIGNATURE
 from ..errors import GateError, InputError
 from ..features import History
 from .backends import Execution
-from .bundle import SIGNATURE, Bundle, Draft
+from .bundle import Bundle, Draft
 from .deployment import fit_final, measure_latency, sources_of
 from .forecasting import Forecasts, Progress, make_forecasts, silent
 from .gates import Gate, all_passed, run_gates
