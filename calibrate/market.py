@@ -10,7 +10,8 @@ from ..errors import InputError
 from ..features import History
 from .schedule import SIDES
 
-_MOST_LOG_MARGIN = 20.0
+MOST_LOG_MARGIN = 20.0
+"""Log margin of a short beyond which its rate is a number without meaning."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +68,7 @@ class SideSeries:
         """
         if self.side == "long":
             return np.asarray(-np.expm1(-log_margin))
-        return np.asarray(np.expm1(np.minimum(log_margin, _MOST_LOG_MARGIN)))
+        return np.asarray(np.expm1(np.minimum(log_margin, MOST_LOG_MARGIN)))
 
     @property
     def loss(self) -> NDArray[np.float64]:

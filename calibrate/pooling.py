@@ -121,3 +121,108 @@ def _upper_quantiles(upper: Values, n: int, levels: Values) -> Values:
     """Quantiles at (n + 1)(1 - level), interpolated, within the sample; the largest are given."""
     position = np.clip((n + 1.0) * (1.0 - levels) - 1.0, 0.0, n - 1.0)
     return np.interp(position - (n - len(upper)), np.arange(len(upper)), upper)
+
+
+@dataclass(kw_only=True, eq=False)
+class RunningPool:
+    """The pooled tail one panel row at a time; says what :func:`pooled_tail` says of each row.
+
+    Attributes
+    ----------
+    tail_probability : float
+        Breach rate that margins aim at.
+    step : int
+        Panel rows between two readings.
+    ring : ndarray, shape (window, n_instruments, n_sides)
+        Scores by the panel row of their origin, modulo the window; NaN where not known yet.
+    quantile : ndarray, shape (n_levels,)
+        As last read; NaN before there are enough.
+    row : int
+        Panel row that comes next.
+    threshold : float
+        Where the last reading began; it changes how fast the next one is and no number.
+    """
+
+    tail_probability: float
+    step: int
+    ring: Values
+    quantile: Values
+    row: int = 0
+    threshold: float = -np.inf
+
+    @classmethod
+    def fresh(
+        cls, *, tail_probability: float, window: int, step: int, n_instruments: int
+    ) -> "RunningPool":
+        """Return the pool before the first row; see :func:`pooled_tail`."""
+        return cls(
+            tail_probability=tail_probability,
+            step=step,
+            ring=np.full((window, n_instruments, 2), np.nan),
+            quantile=np.full(_LEVELS, np.nan),
+        )
+
+    def advance(self, origin: NDArray[np.int64], score: Values) -> Values:
+        """Take the scores that became known at the next row.
+
+        Parameters
+        ----------
+        origin : ndarray of int, shape (n_instruments,)
+            Panel row of the origin of each; any where the score is NaN.
+        score : ndarray, shape (n_instruments, n_sides)
+            NaN where none became known.
+
+        Returns
+        -------
+        ndarray, shape (n_levels,)
+            Pooled quantiles in force at the row.
+        """
+        window = len(self.ring)
+        self.ring[self.row % window] = np.nan  # the origin that leaves
+        known = np.isfinite(score).any(axis=1) & (origin > self.row - window)
+        self.ring[origin[known] % window, np.flatnonzero(known)] = score[known]
+        if self.row % self.step == 0:
+            self._read()
+        self.row += 1
+        return self.quantile
+
+    def _read(self) -> None:
+        levels = pooled_levels(self.tail_probability, _LEVELS)
+        self.quantile = np.full(_LEVELS, np.nan)
+        n, found = _among(self.ring.ravel(), self.threshold)
+        if n < 1.0 / levels[0]:
+            return
+        depth = _depth(n, levels)
+        if len(found) < depth:
+            n, found = _among(self.ring.ravel(), -np.inf)
+        upper = np.sort(np.partition(found, len(found) - depth)[len(found) - depth :])
+        self.quantile = _upper_quantiles(upper, n, levels)
+        self.threshold = float(upper[0]) - _MARGIN * abs(float(upper[0]))
+
+
+def _among(score: Values, threshold: float) -> tuple[int, Values]:
+    """Count the known scores, and return those from a threshold up."""
+    n, found = _count(score, threshold)
+    room = np.empty(found)
+    _fill(score, threshold, room)
+    return n, room
+
+
+@njit(cache=True)
+def _count(score: Values, threshold: float) -> tuple[int, int]:
+    n, found = 0, 0
+    for value in score:
+        if np.isfinite(value):
+            n += 1
+            if value >= threshold:
+                found += 1
+    return n, found
+
+
+@njit(cache=True)
+def _fill(score: Values, threshold: float, room: Values) -> None:
+    found = 0
+    for value in score:
+        if np.isfinite(value) and value >= threshold:
+            room[found] = value
+            found += 1

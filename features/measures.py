@@ -57,6 +57,14 @@ class Memory:
         part: Part = self._parts[key]
         return part
 
+    def parts(self) -> list[tuple[tuple[str, int], Any]]:
+        """Return every part with its place: the scope, and its number there."""
+        return list(self._parts.items())
+
+    def put(self, key: tuple[str, int], part: Any) -> None:
+        """Replace the part at a place."""
+        self._parts[key] = part
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measures:

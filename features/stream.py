@@ -1,9 +1,10 @@
 """Features of a live market: the same numbers as in a backtest, one period at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -11,6 +12,7 @@ from ..markets import Panel
 from .feature import Feature
 from .features import Features, chosen_features, compute_features
 from .measures import Measures, Memory
+from .saved import restored, saved
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,3 +102,59 @@ class FeatureStream:
         features = compute_features(Measures(panel=rows, memory=self.memory), self.chosen)
         self.last_time = pd.Timestamp(rows.time[-1], tz="UTC")
         return features
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the stream remembers as mappings, tuples, numbers and arrays.
+
+        The arrays are those of the stream: write them down, or copy them, before it goes on.
+
+        Raises
+        ------
+        InputError
+            If a feature keeps something else.
+        """
+        parts = self.memory.parts()
+        return {
+            "instruments": self.instruments,
+            "period_ns": self.period.value,
+            "names": tuple(feature.name for feature in self.chosen),
+            "last_time_ns": self.last_time.value,
+            "parts": {key: saved(part, where=".".join(map(str, key))) for key, part in parts},
+        }
+
+    @classmethod
+    def resume(cls, like: Panel, state: Mapping[str, Any]) -> Self:
+        """Return the stream whose :meth:`state` was saved.
+
+        Parameters
+        ----------
+        like : Panel
+            Any one row of the same instruments; its numbers are not used.
+        state : mapping
+            What was saved.
+
+        Raises
+        ------
+        InputError
+            If the state is of other instruments or another period, or is not whole.
+        """
+        try:
+            names, last = state["names"], int(state["last_time_ns"])
+            known = (state["instruments"], state["period_ns"]), dict(state["parts"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the state of a stream must be one that it returned, lacks {error}"
+            ) from None
+        if known[0] != (like.instruments, like.period.value):
+            raise InputError(
+                f"the state must be of periods of {like.period} of {list(like.instruments)}, was "
+                f"of {known[0]}; start a new stream"
+            )
+        stream = cls.after(like, names=names)
+        parts = dict(stream.memory.parts())
+        if set(parts) != set(known[1]):
+            raise InputError("the state must have the parts of its features; it is damaged")
+        for key, part in parts.items():
+            stream.memory.put(key, restored(part, known[1][key], where=".".join(map(str, key))))
+        stream.last_time = pd.Timestamp(np.datetime64(last, "ns"), tz="UTC")
+        return stream

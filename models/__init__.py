@@ -26,6 +26,7 @@ from .garch import (
     fit_garch_rolling,
 )
 from .mixture import WEIGHT_COLUMNS, Mixture, MixtureWeights, stacked_logs
+from .online import OnlineGarch, OnlineLogHar
 from .realized_garch import RealizedGarch, RealizedGarchFit, fit_realized_garch
 from .regressions import (
     QLIKE_PRIOR,
@@ -87,6 +88,8 @@ __all__ = [
     "Mean",
     "Mixture",
     "MixtureWeights",
+    "OnlineGarch",
+    "OnlineLogHar",
     "PooledHar",
     "PooledStress",
     "RealizedGarch",

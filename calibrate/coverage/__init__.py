@@ -9,6 +9,7 @@ from .pid import ConformalPid
 from .regime import RegimeWeightedConformal
 from .rule import CoverageRule
 from .sliding import SlidingConformal
+from .stacked import StackedController
 from .tracking import QuantileTracking
 from .weighted import TimeWeightedConformal
 
@@ -36,5 +37,6 @@ __all__ = [
     "QuantileTracking",
     "RegimeWeightedConformal",
     "SlidingConformal",
+    "StackedController",
     "TimeWeightedConformal",
 ]

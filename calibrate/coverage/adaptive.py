@@ -13,6 +13,7 @@ from ...errors import InputError
 from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     Common,
+    Places,
     State,
     Values,
     excess_breaches,
@@ -20,6 +21,7 @@ from .kernel import (
     judge,
     keep,
     sample_quantile,
+    series_of,
     within_levels,
 )
 from .machine import Machine
@@ -45,6 +47,22 @@ def _pass(
     for t in range(len(score)):
         past = score[t - common.lag] if t >= common.lag else np.nan
         out[t] = _step(past, pooled[t], regime[t], common, own, state)
+    return out
+
+
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
     return out
 
 
@@ -77,4 +95,6 @@ class AdaptiveConformal(CoverageRule):
         """Return the compiled side."""
         if not 0.0 <= self.gain < np.inf:
             raise InputError(f"gain must be finite and not negative, was {self.gain}")
-        return Machine(step=_step, over=_pass, own=np.array([self.gain]), memory=np.empty(0))
+        return Machine(
+            step=_step, over=_pass, each=_each, own=np.array([self.gain]), memory=np.empty(0)
+        )

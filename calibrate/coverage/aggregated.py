@@ -16,12 +16,14 @@ from .kernel import (
     FIRST_FREE,
     RING,
     Common,
+    Places,
     State,
     Values,
     issue,
     judge,
     keep,
     sample_quantile,
+    series_of,
     within_levels,
 )
 from .machine import Machine
@@ -98,6 +100,22 @@ def _pass(
     return out
 
 
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class AggregatedConformal(CoverageRule):
     r"""A level that is the weighted mean of those of several adaptive rules.
@@ -147,6 +165,7 @@ class AggregatedConformal(CoverageRule):
         return Machine(
             step=_step,
             over=_pass,
+            each=_each,
             own=np.array([*self.gains, self.learning_rate(tail_probability), sharing]),
             memory=np.concatenate([np.full(n, tail_probability), np.full(n, 1.0 / n)]),
             n_pending=n,

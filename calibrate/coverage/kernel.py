@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..empirical import HIGHEST_LEVEL, LOWEST_LEVEL
 
 Values = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 BREACHES, JUDGED, FIRST_FREE = 0, 1, 2
 """Places in the memory: breaches so far, scores judged so far, and what a rule adds."""
@@ -74,6 +75,19 @@ class State(NamedTuple):
     place: NDArray[np.int64]
     pending: Values
     memory: Values
+
+
+@njit(cache=True)
+def series_of(stack: State, k: int) -> State:
+    """Return the state of one series of a stack: arrays with one more axis in front, as views."""
+    return State(
+        stack.queue[k],
+        stack.notes[k],
+        stack.order[k],
+        stack.place[k],
+        stack.pending[k],
+        stack.memory[k],
+    )
 
 
 @njit(cache=True)

@@ -8,12 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from .kernel import FIRST_FREE, Common, State, Values
+from .kernel import FIRST_FREE, Common, Places, State, Values
 
 Step = Callable[[float, Values, Values, Common, Values, State], tuple[float, float, float]]
 Pass = Callable[[Values, Values, Values, Common, Values, State], Values]
+Each = Callable[[Places, Values, Values, Values, Common, Values, State], Values]
 
-_LARGEST = 1e12  # forecast volatilities; beyond it is the volatility that is wrong
+LARGEST_SCORE = 1e12
+"""Forecast volatilities; beyond it is the volatility that is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,9 @@ class Machine:
         own numbers, state; to quantile, tail probability and correction.
     over : callable
         All origins: scores and both tables, then as `step`; to an array of shape (n, 3).
+    each : callable
+        One origin of many series: which of the stack, their scores, one row of pooled quantiles
+        for all, their rows of regimes, then as `step` with a stack of states; to shape (n, 3).
     own : ndarray
         The rule's own numbers.
     memory : ndarray
@@ -39,6 +44,7 @@ class Machine:
 
     step: Step
     over: Pass
+    each: Each
     own: Values
     memory: Values
     n_pending: int = 0
@@ -94,9 +100,9 @@ def empty_state(machine: Machine, *, window: int, lag: int) -> State:
 
 def refuse_infinite(score: NDArray[np.float64] | float) -> None:
     """Raise unless every score is NaN or a loss that some volatility could explain."""
-    bad = np.abs(score) > _LARGEST
+    bad = np.abs(score) > LARGEST_SCORE
     if np.any(bad):
         raise InputError(
-            f"a score must be NaN or at most {_LARGEST:g} forecast volatilities, found "
+            f"a score must be NaN or at most {LARGEST_SCORE:g} forecast volatilities, found "
             f"{np.sum(bad)} that are not; look for a volatility near zero"
         )

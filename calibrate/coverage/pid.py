@@ -14,6 +14,7 @@ from .guard import DEFAULT_GUARD, Guard
 from .kernel import (
     JUDGED,
     Common,
+    Places,
     State,
     Values,
     excess_breaches,
@@ -21,6 +22,7 @@ from .kernel import (
     judge,
     keep,
     sample_quantile,
+    series_of,
 )
 from .machine import Machine
 from .rule import CoverageRule
@@ -64,6 +66,22 @@ def _pass(
     for t in range(len(score)):
         past = score[t - common.lag] if t >= common.lag else np.nan
         out[t] = _step(past, pooled[t], regime[t], common, own, state)
+    return out
+
+
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
     return out
 
 
@@ -113,4 +131,6 @@ class ConformalPid(CoverageRule):
                 f"{self.integral} and {self.saturation}"
             )
         numbers = (self.rate, self.integral, self.saturation, float(self.scorecaster))
-        return Machine(step=_step, over=_pass, own=np.array(numbers), memory=np.array([np.nan]))
+        return Machine(
+            step=_step, over=_pass, each=_each, own=np.array(numbers), memory=np.array([np.nan])
+        )

@@ -17,6 +17,7 @@ from .kernel import (
     HEAD,
     RING,
     Common,
+    Places,
     State,
     Values,
     issue,
@@ -24,6 +25,7 @@ from .kernel import (
     keep,
     mixed,
     pooled_quantile,
+    series_of,
 )
 from .machine import Machine
 from .rule import CoverageRule
@@ -95,6 +97,22 @@ def _pass(
     return out
 
 
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegimeWeightedConformal(CoverageRule):
     r"""The quantile with weights :math:`2^{-age/half\_life}\, e^{-|z_s - z_t|^2 / (2 h^2)}`.
@@ -141,4 +159,6 @@ class RegimeWeightedConformal(CoverageRule):
             )
         own = np.array([-np.log(decay_of(self.half_life)), self.bandwidth**-2, self.fewest])
         n = self.columns
-        return Machine(step=_step, over=_pass, own=own, memory=np.empty(0), n_pending=n, n_notes=n)
+        return Machine(
+            step=_step, over=_pass, each=_each, own=own, memory=np.empty(0), n_pending=n, n_notes=n
+        )

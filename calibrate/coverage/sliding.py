@@ -12,7 +12,17 @@ import numpy as np
 from numba import njit
 
 from .guard import DEFAULT_GUARD, Guard
-from .kernel import Common, State, Values, issue, judge, keep, sample_quantile
+from .kernel import (
+    Common,
+    Places,
+    State,
+    Values,
+    issue,
+    judge,
+    keep,
+    sample_quantile,
+    series_of,
+)
 from .machine import Machine
 from .rule import CoverageRule
 
@@ -38,6 +48,22 @@ def _pass(
     return out
 
 
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlidingConformal(CoverageRule):
     """The quantile of the last scores; a window longer than the series is split conformal.
@@ -55,4 +81,4 @@ class SlidingConformal(CoverageRule):
 
     def machine(self, tail_probability: float) -> Machine:
         """Return the compiled side."""
-        return Machine(step=_step, over=_pass, own=np.empty(0), memory=np.empty(0))
+        return Machine(step=_step, over=_pass, each=_each, own=np.empty(0), memory=np.empty(0))

@@ -15,6 +15,7 @@ from .kernel import (
     COUNT,
     FIRST_FREE,
     Common,
+    Places,
     State,
     Values,
     excess_breaches,
@@ -22,6 +23,7 @@ from .kernel import (
     judge,
     keep,
     sample_quantile,
+    series_of,
 )
 from .machine import Machine
 from .rule import CoverageRule
@@ -65,6 +67,22 @@ def _pass(
     return out
 
 
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantileTracking(CoverageRule):
     r"""A multiple that starts at the sample quantile and then follows its breaches alone.
@@ -91,7 +109,9 @@ class QuantileTracking(CoverageRule):
     def machine(self, tail_probability: float) -> Machine:
         """Return the compiled side."""
         check_rate(self.rate)
-        return Machine(step=_step, over=_pass, own=np.array([self.rate]), memory=np.array([np.nan]))
+        return Machine(
+            step=_step, over=_pass, each=_each, own=np.array([self.rate]), memory=np.array([np.nan])
+        )
 
 
 def check_rate(rate: float) -> None:

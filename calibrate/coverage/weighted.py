@@ -16,6 +16,7 @@ from .kernel import (
     COUNT,
     HEAD,
     Common,
+    Places,
     State,
     Values,
     issue,
@@ -23,6 +24,7 @@ from .kernel import (
     keep,
     mixed,
     pooled_quantile,
+    series_of,
 )
 from .machine import Machine
 from .rule import CoverageRule
@@ -117,6 +119,22 @@ def _pass(
     return out
 
 
+@njit(cache=True)
+def _each(
+    turn: Places,
+    past: Values,
+    others: Values,
+    regime: Values,
+    common: Common,
+    own: Values,
+    stack: State,
+) -> Values:
+    out = np.empty((len(turn), 3))
+    for j in range(len(turn)):
+        out[j] = _step(past[j], others, regime[j], common, own, series_of(stack, turn[j]))
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class TimeWeightedConformal(CoverageRule):
     r"""The quantile of the last scores with weights :math:`2^{-age/half\_life}`.
@@ -141,7 +159,7 @@ class TimeWeightedConformal(CoverageRule):
     def machine(self, tail_probability: float) -> Machine:
         """Return the compiled side."""
         own = np.array([decay_of(self.half_life)])
-        return Machine(step=_step, over=_pass, own=own, memory=np.empty(0))
+        return Machine(step=_step, over=_pass, each=_each, own=own, memory=np.empty(0))
 
 
 def decay_of(half_life: float) -> float:

@@ -14,6 +14,7 @@ from .limits import (
 )
 from .offline import OfflinePath, offline_path, path_cost
 from .rule import MarginPath, margin_path, needed_headroom, rise_factors
+from .stacked import StackedStepper, StackedSteps
 from .stepper import MarginStep, MarginStepper
 from .tool import limits_tool
 
@@ -32,6 +33,8 @@ __all__ = [
     "OfflinePath",
     "Precedence",
     "SpeedLimit",
+    "StackedStepper",
+    "StackedSteps",
     "limit_excess",
     "limits_tool",
     "margin_path",

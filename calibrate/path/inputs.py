@@ -7,7 +7,7 @@ from ...errors import InputError, ShapeError
 from .limits import MarginLimits
 
 # Far beyond any margin, and quotients and products of two such numbers stay finite.
-_SMALLEST, _LARGEST = 1e-100, 1e100
+SMALLEST_LEVEL, LARGEST_LEVEL = 1e-100, 1e100
 
 
 def checked_target(target: ArrayLike) -> NDArray[np.float64]:
@@ -67,11 +67,12 @@ def check_stressed(given: bool, limits: MarginLimits) -> None:
 
 
 def _check_numbers(name: str, values: NDArray[np.float64], *, positive: bool) -> None:
-    lowest = _SMALLEST if positive else 0.0
-    bad = ~((values >= lowest) & (values <= _LARGEST))
+    lowest = SMALLEST_LEVEL if positive else 0.0
+    bad = ~((values >= lowest) & (values <= LARGEST_LEVEL))
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise InputError(
-            f"{name} must be finite, within {lowest:g} and {_LARGEST:g}, found {bad.sum()} values "
-            f"that are not, the first {values[first]} at {list(first)}; leave out what is not known"
+            f"{name} must be finite, within {lowest:g} and {LARGEST_LEVEL:g}, found {bad.sum()} "
+            f"values that are not, the first {values[first]} at {list(first)}; leave out what is "
+            "not known"
         )

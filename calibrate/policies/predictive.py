@@ -40,11 +40,19 @@ it one for one."""
 _START = (0.75, 0.75)  # exponents before there is enough evidence
 _EVIDENCE_SESSIONS = 250  # trading days of one instrument's outcomes before evidence counts
 _CHOOSE_DAYS = 28  # days of panel rows between two choices
-_USUAL_SESSIONS = 500
-_WINDOW_SESSIONS = 1_000  # of own scores, and of panel rows whose scores are pooled
-_POOL_DAYS = 7  # days of panel rows between two readings of the pooled tail
-_NEEDED = 250
 _RELUCTANCE = 0.01  # how much better an exponent 0.25 away must have been, relative
+
+USUAL_SESSIONS = 500
+"""Trading days whose mean log volatility is the usual one."""
+
+WINDOW_SESSIONS = 1_000
+"""Trading days of own scores that are kept, and of panel rows whose scores are pooled."""
+
+POOL_DAYS = 7
+"""Days of panel rows between two readings of the pooled tail."""
+
+NEEDED_SCORES = 250
+"""Fewest own scores; the pooled tail stands alone before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +146,16 @@ class Predictive:
             score,
             market.known_at(),
             tail_probability=market.tail_probability,
-            window=_WINDOW_SESSIONS * session,
-            step=max(1, round(_POOL_DAYS * panel.periods_per_day)),
+            window=WINDOW_SESSIONS * session,
+            step=max(1, round(POOL_DAYS * panel.periods_per_day)),
             weight=float(self.pooled_sessions * session),
         )
 
     def _quantile(
         self, score: NDArray[np.float64], series: SideSeries, pooled: PooledTail
     ) -> NDArray[np.float64]:
-        window = _WINDOW_SESSIONS * series.session
-        rule = self.coverage.resized(window=window, needed=min(_NEEDED, window))
+        window = WINDOW_SESSIONS * series.session
+        rule = self.coverage.resized(window=window, needed=min(NEEDED_SCORES, window))
         run = rule.run(
             score,
             tail_probability=series.tail_probability,
@@ -171,7 +179,7 @@ class Predictive:
         The second is the regime for rules that weigh scores by one.
         """
         log_sigma = pd.Series(np.log(series.sigma(self.model)))
-        usual = log_sigma.rolling(_USUAL_SESSIONS * series.session, min_periods=1).mean()
+        usual = log_sigma.rolling(USUAL_SESSIONS * series.session, min_periods=1).mean()
         return usual.to_numpy(), (log_sigma - usual).to_numpy()
 
 

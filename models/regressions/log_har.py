@@ -14,7 +14,9 @@ from ...features import History
 from ..forecast import Forecast, empty_variance
 from .log_regression import LogFit, fit_log_regression, log_target
 
-_TERMS = ("log_variance_last", "log_variance_day", "log_variance_week", "log_variance_month")
+LOG_HAR_TERMS = ("log_variance_last", "log_variance_day", "log_variance_week", "log_variance_month")
+"""Features of the regression, those of them that there are."""
+
 _MIN_ROWS = 120  # fewest complete rows of a regression of four terms
 
 
@@ -92,5 +94,5 @@ class FittedLogHar:
 
 
 def _terms(history: History) -> NDArray[np.float64]:
-    names = [name for name in _TERMS if name in history.features.names]
+    names = [name for name in LOG_HAR_TERMS if name in history.features.names]
     return np.stack([history.features.column(name) for name in names], axis=-1)
