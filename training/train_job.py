@@ -111,7 +111,7 @@ def run_training(
             latency_ms=measure_latency(final, narrow),
             limits=experiment.train.gates,
         )
-        network, missing = network_files(final.fitted)
+        network, missing = network_files(final, prepared.history)
         notes = (*made.notes, *notes, *final.fitted.notes, *missing)
         draft = Draft(
             name=experiment.name,

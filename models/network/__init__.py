@@ -6,6 +6,7 @@ What needs PyTorch is imported when it is asked for: who serves the network has 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .online import OnlineNetwork
 from .plan import TrainingPlan
 from .served import NetworkState, ServedMixture, served_features
 
@@ -26,6 +27,7 @@ _WITH_TORCH = {
 __all__ = [
     "FittedRegimeNetwork",
     "NetworkState",
+    "OnlineNetwork",
     "RegimeNetwork",
     "ServedMixture",
     "TrainingPlan",

@@ -40,7 +40,7 @@ def network_onnx(fitted: FittedRegimeNetwork) -> bytes:
     Outputs: ``log_variance`` and, where it was learnt, ``log_cost``, both without offsets, shape
     (batch, n_horizons); ``quantile`` and ``shortfall``, shape (batch, 2, n_horizons, n_tails);
     ``steepness`` and ``shift``, shape (batch, 2, n_horizons); as
-    :class:`.forecaster.Prediction` says.
+    :class:`.prediction.Prediction` says.
 
     Raises
     ------
@@ -82,13 +82,17 @@ def network_onnx(fitted: FittedRegimeNetwork) -> bytes:
     return graph.model(inputs=inputs, outputs=outputs, metadata=_metadata(fitted))
 
 
-def network_state(champion: FittedForecaster) -> tuple[FittedRegimeNetwork, NetworkState] | None:
+def network_state(
+    champion: FittedForecaster, *, features: tuple[str, ...]
+) -> tuple[FittedRegimeNetwork, NetworkState] | None:
     """Return the network in a champion and what a service needs beside its graph.
 
     Parameters
     ----------
     champion : FittedForecaster
         The network, or a mixture that has it as a member; fitted on a window or on everything.
+    features : tuple of str
+        Of the history of the training data.
 
     Returns
     -------
@@ -97,8 +101,8 @@ def network_state(champion: FittedForecaster) -> tuple[FittedRegimeNetwork, Netw
     """
     if isinstance(champion, FittedMixture):
         sources = dict(zip(champion.spec.sources, champion.sources, strict=True))
-        found = network_state(sources.get("regime-network", champion.sources[0]))
-        mixture = _served_mixture(champion, sources)
+        found = network_state(sources.get("regime-network", champion.sources[0]), features=features)
+        mixture = _served_mixture(champion, sources, features=features)
         if found is None or mixture is None:
             return None
         return found[0], replace(found[1], model=champion.spec.name, mixture=mixture)
@@ -120,7 +124,7 @@ def network_state(champion: FittedForecaster) -> tuple[FittedRegimeNetwork, Netw
 
 
 def _served_mixture(
-    champion: FittedMixture, sources: dict[str, FittedForecaster]
+    champion: FittedMixture, sources: dict[str, FittedForecaster], *, features: tuple[str, ...]
 ) -> ServedMixture | None:
     """Return the other members; None if they are others than a service knows."""
     (har, _), (garch, first_row), (stress, _) = (
@@ -135,7 +139,12 @@ def _served_mixture(
     ):
         return None
     return ServedMixture(
-        weights=champion.weights, har=har, garch=_moved(garch, first_row), stress=stress
+        spec=champion.spec,
+        weights=champion.weights,
+        features=features,
+        har=har,
+        garch=_moved(garch, first_row),
+        stress=stress,
     )
 
 

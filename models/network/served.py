@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..garch import FittedGarch
-from ..mixture import MixtureWeights
+from ..mixture import Mixture, MixtureWeights
 from ..regressions.har_combined import FittedCombinedHar
 from ..regressions.terms import EXPONENTIAL_TERMS, HAR_TERMS, IMPLIED_TERM, MARKET_TERMS, OWN_TERMS
 from ..stress.pooled_stress import FittedPooledStress
@@ -24,8 +24,12 @@ class ServedMixture:
 
     Attributes
     ----------
+    spec : Mixture
+        The members are the network, ``har-combined`` and ``gjr-t``, in any order.
     weights : MixtureWeights
-        Frozen; the members are the network, ``har-combined`` and ``gjr-t``, in any order.
+        Frozen.
+    features : tuple of str
+        What the history of the training data had: regressions know features by their place.
     har : FittedCombinedHar
         The regressions.
     garch : FittedGarch
@@ -34,7 +38,9 @@ class ServedMixture:
         Tells the probabilities together with the network.
     """
 
+    spec: Mixture
     weights: MixtureWeights
+    features: tuple[str, ...]
     har: FittedCombinedHar
     garch: FittedGarch
     stress: FittedPooledStress
@@ -76,10 +82,11 @@ class NetworkState:
 
 
 def served_features(state: NetworkState) -> tuple[str, ...]:
-    """Return every feature that a stream must compute for a champion, each once."""
+    """Return the features, and sets of them, that a stream must compute for a champion."""
     names = [*state.features]
     if state.mixture is not None:
         stress, terms = state.mixture.stress.spec, (*HAR_TERMS, *EXPONENTIAL_TERMS, IMPLIED_TERM)
+        names += [*state.mixture.features, *state.mixture.har.spec.more_features]
         names += [*terms, *OWN_TERMS, *MARKET_TERMS]
         names += [*stress.variance_features, *stress.illiquidity_features]
     return tuple(dict.fromkeys(names))

@@ -110,7 +110,7 @@ def test_special_functions_are_exact_in_double_precision() -> None:
 def test_what_a_service_needs_is_found_in_every_champion(
     fitted: FittedRegimeNetwork, history: History
 ) -> None:
-    found = network_state(FittedOnWindow(fitted=fitted, first_row=7))
+    found = network_state(FittedOnWindow(fitted=fitted, first_row=7), features=())
     assert found is not None
     network, state = found
     assert network is fitted
@@ -120,7 +120,7 @@ def test_what_a_service_needs_is_found_in_every_champion(
     again: Any = from_state(to_state(state))
     assert again.model == "regime-network"
     np.testing.assert_array_equal(again.log_offset["COIN"], fitted.skip.log_offset["COIN"])
-    assert network_state(fitted.garch) is None
+    assert network_state(fitted.garch, features=()) is None
 
 
 def test_without_the_package_it_says_what_to_install(
