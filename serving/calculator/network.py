@@ -103,7 +103,7 @@ class NetworkRung:
             If a feature is missing, or what comes out is no variance.
         """
         self.last = self.network.advance(rows, features, self.graph.run)
-        return self.last.variance[0]
+        return np.asarray(self.last.variance[0])
 
     def snapshot(self) -> tuple[bytes, bytes]:
         """Return all that the rung remembers, as the files of a bundle hold it."""
