@@ -13,9 +13,9 @@ from ..errors import InputError
 
 OPERATORS = frozenset(
     [
-        *("Abs", "Add", "Cast", "Concat", "Div", "Exp", "Gather", "Identity", "Less", "Log"),
-        *("MatMul", "Max", "Min", "Mul", "Neg", "ReduceMean", "Reshape", "Split", "Sub"),
-        *("Unsqueeze", "Where"),
+        *("Abs", "Add", "Cast", "Clip", "Concat", "Div", "Exp", "Gather", "Identity", "Less"),
+        *("Log", "MatMul", "Max", "Min", "Mul", "Neg", "ReduceMean", "Reshape", "Split", "Sub"),
+        *("Squeeze", "Transpose", "Unsqueeze", "Where"),
     ]
 )
 """What a network of this package is made of; none of them reads anything or runs a graph."""

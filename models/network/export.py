@@ -25,11 +25,11 @@ from .graph import Graph
 from .inputs import CHANNELS
 from .plan import KERNEL
 from .served import NetworkState, ServedMixture
-from .skip import LinearSkip
 
 Values = NDArray[np.float64]
 
 _WINSOR = 5.0  # as the standardiser cuts
+_LOGS = ("log_variance", "log_cost")
 
 
 def network_onnx(fitted: FittedRegimeNetwork) -> bytes:
@@ -59,23 +59,13 @@ def network_onnx(fitted: FittedRegimeNetwork) -> bytes:
     graph, shape = Graph(onnx), fitted.shape
     x = _standardised(graph, fitted)
     hidden = _hidden(graph, fitted, x)
-    raw = graph.affine(
-        hidden, fitted.weights["correction_weight"], fitted.weights["correction_bias"]
-    )
-    raw = graph.reshape(raw, shape.n_members, -1, 2, shape.n_horizons)
-    correction = _mean(graph, raw)
+    correction = _linear_heads(graph, fitted, hidden)
+    names = _logs(graph, fitted, x, correction)
+    _shapes(graph, fitted, hidden)
     n, h, p = "batch", shape.n_horizons, shape.n_tails
-    outputs: dict[str, tuple[str | int, ...]] = {}
-    for k, (name, skip) in enumerate(
-        (("log_variance", fitted.skip), ("log_cost", fitted.cost_skip))
-    ):
-        if skip is not None:
-            added = graph.add("Add", _linear(graph, skip, x), graph.take(correction, k, 1))
-            graph.name(added, name)
-            outputs[name] = (n, h)
-    for name, value in _shapes(graph, fitted, hidden).items():
-        graph.name(value, name)
-        outputs[name] = (n, 2, h, p) if name in ("quantile", "shortfall") else (n, 2, h)
+    outputs: dict[str, tuple[str | int, ...]] = dict.fromkeys(names, (n, h))
+    outputs |= dict.fromkeys(("quantile", "shortfall"), (n, 2, h, p))
+    outputs |= dict.fromkeys(("steepness", "shift"), (n, 2, h))
     inputs: dict[str, tuple[str | int, ...]] = {"features": (n, len(fitted.features))}
     if shape.n_levels:
         inputs["window"] = (n, shape.sequence_length, shape.n_series)
@@ -166,25 +156,36 @@ def _horizons(fitted: FittedRegimeNetwork) -> tuple[int, ...]:
 
 
 def _standardised(graph: Graph, fitted: FittedRegimeNetwork) -> str:
-    """As :meth:`foremargin.features.Standardiser.transform`."""
+    """All features as :meth:`foremargin.features.Standardiser.transform` has them, then masks.
+
+    Which of them are used is left to the weights (:func:`_spread_out`).
+    """
     scaler = fitted.scaler
-    chosen = graph.take("features", scaler.usable, 1)
-    centred = graph.add("Sub", chosen, graph.constant(scaler.centre[scaler.usable]))
-    z = graph.add("Div", centred, graph.constant(scaler.spread[scaler.usable]))
-    cut = graph.between(z, -_WINSOR, _WINSOR)
-    filled = str(graph.add("Where", graph.finite(z), cut, graph.number(0.0)))
-    if not len(scaler.masked):
-        return filled
-    known = graph.finite(graph.take("features", scaler.masked, 1))
-    missing = graph.add("Where", known, graph.number(0.0), graph.number(1.0))
-    return str(graph.add("Concat", filled, missing, axis=1))
+    size = graph.add("Abs", "features")
+    known = graph.add("Less", size, graph.number(np.inf))
+    centred = graph.add("Sub", "features", graph.constant(scaler.centre))
+    z = graph.add("Div", centred, graph.constant(scaler.spread))
+    zero, one = graph.number(0.0), graph.number(1.0)
+    filled = graph.add("Where", known, graph.cut(z, -_WINSOR, _WINSOR), zero)
+    return str(graph.add("Concat", filled, graph.add("Where", known, zero, one), axis=-1))
+
+
+def _spread_out(fitted: FittedRegimeNetwork, weight: Values) -> Values:
+    """Give weights of the inputs, shape (..., n_inputs, n), to all features and masks."""
+    scaler, n_features = fitted.scaler, len(fitted.features)
+    out = np.zeros((*weight.shape[:-2], 2 * n_features, weight.shape[-1]))
+    n_usable = len(scaler.usable)
+    out[..., scaler.usable, :] = weight[..., :n_usable, :]
+    out[..., n_features + scaler.masked, :] = weight[..., n_usable:, :]
+    return out
 
 
 def _hidden(graph: Graph, fitted: FittedRegimeNetwork, x: str) -> str:
     """As :meth:`.module.RegimeModule.hidden` without dropout."""
     shape, weights = fitted.shape, fitted.weights
     first = weights["first_weight"]
-    summed = graph.affine(x, first[:, : shape.n_inputs], weights["first_bias"])
+    own = _spread_out(fitted, first[:, : shape.n_inputs])
+    summed = graph.affine(x, own, weights["first_bias"])
     if shape.n_levels:
         value, lead = "window", 1
         length, width = shape.sequence_length, shape.n_series
@@ -201,55 +202,99 @@ def _hidden(graph: Graph, fitted: FittedRegimeNetwork, x: str) -> str:
     return graph.gelu(graph.affine(hidden, weights["second_weight"], weights["second_bias"]))
 
 
-def _shapes(graph: Graph, fitted: FittedRegimeNetwork, hidden: str) -> dict[str, str]:
-    """As :meth:`.module.RegimeModule.shapes`, mean over the members."""
+def _linear_heads(graph: Graph, fitted: FittedRegimeNetwork, hidden: str) -> str:
+    """Give the output ``shift``; return the corrections of variance and cost, (batch, 2 H).
+
+    The mean of linear maps is one linear map of all members together.
+    """
+    shape, weights = fitted.shape, fitted.weights
+    n_shift = 2 * shape.n_horizons
+    weight = np.concatenate(
+        [weights["correction_weight"], weights["shape_weight"][..., -n_shift:]], axis=-1
+    )
+    bias = np.concatenate(
+        [weights["correction_bias"], weights["shape_bias"][..., -n_shift:]], axis=-1
+    )
+    side_by_side = graph.add("Transpose", hidden, perm=[1, 0, 2])
+    flat = graph.reshape(side_by_side, -1, shape.n_members * shape.n_hidden)
+    both = graph.affine(
+        flat, weight.reshape(-1, weight.shape[-1]) / shape.n_members, bias.mean(axis=(0, 1))
+    )
+    correction, shift = graph.split(both, [n_shift, n_shift])
+    pair = graph.constant(np.array([-1, 2, shape.n_horizons], dtype=np.int64))
+    graph.output("Reshape", shift, pair, name="shift")
+    return correction
+
+
+def _logs(graph: Graph, fitted: FittedRegimeNetwork, x: str, correction: str) -> tuple[str, ...]:
+    """Give the outputs ``log_variance`` and, where it was learnt, ``log_cost``.
+
+    As :meth:`.skip.LinearSkip.predict`, plus what the trunk adds.
+    """
+    n_horizons = fitted.shape.n_horizons
+    skips = [fitted.skip] + ([] if fitted.cost_skip is None else [fitted.cost_skip])
+    fits = [fit for skip in skips for fit in skip.fits]
+    if fitted.cost_skip is None:
+        correction = graph.split(correction, [n_horizons, n_horizons])[0]
+
+    def each(name: str) -> Values:
+        return np.array([getattr(fit, name) for fit in fits])
+
+    weight = np.stack([fit.coefficient for fit in fits], axis=-1)
+    linear = graph.affine(x, _spread_out(fitted, weight), each("intercept"))
+    raised = graph.add("Max", linear, graph.constant(each("low")))
+    cut = graph.add("Min", raised, graph.constant(each("high")))
+    skipped = graph.add("Add", cut, graph.constant(np.log(each("correction"))))
+    if fitted.cost_skip is None:
+        graph.output("Add", skipped, correction, name="log_variance")
+        return ("log_variance",)
+    added = graph.add("Add", skipped, correction)
+    for part, name in zip(graph.split(added, [n_horizons] * 2), _LOGS, strict=True):
+        graph.output("Identity", part, name=name)
+    return _LOGS
+
+
+def _shapes(graph: Graph, fitted: FittedRegimeNetwork, hidden: str) -> None:
+    """Give the outputs ``quantile``, ``shortfall`` and ``steepness``.
+
+    As :meth:`.module.RegimeModule.shapes`, mean over the members; the columns are put in the order
+    in which they are needed, so that nothing has to be moved about.
+    """
     shape = fitted.shape
-    m, h, p = shape.n_members, shape.n_horizons, shape.n_tails
-    raw = graph.affine(hidden, fitted.weights["shape_weight"], fitted.weights["shape_bias"])
-    sizes = graph.constant(np.array([4 * h * p, 2 * h, 2 * h], dtype=np.int64))
-    tails, steepness, shift = graph.add("Split", raw, sizes, axis=-1, n_outputs=3)
-    steps = graph.reshape(graph.softplus(tails), m, -1, 2, 2, h, p)
-    first, second = (graph.take(steps, k, 2) for k in (0, 1))
-    quantile: str = graph.take(first, p - 1, -1)
-    shortfall: str = graph.add("Add", quantile, graph.take(second, p - 1, -1))
+    h, p = shape.n_horizons, shape.n_tails
+    order = _column_order(h, p)
+    raw = graph.affine(
+        hidden,
+        fitted.weights["shape_weight"][..., order],
+        fitted.weights["shape_bias"][..., order],
+    )
+    *steps, steepness = graph.split(graph.softplus(raw), [2 * h] * (2 * p + 1))
+    first, second = steps[:p], steps[p:]
+    quantile = first[-1]
+    shortfall = graph.add("Add", quantile, second[-1])
     quantiles, shortfalls = [quantile], [shortfall]
     for k in range(p - 2, -1, -1):
-        quantile = graph.add("Add", quantile, graph.take(first, k, -1))
-        start = graph.add("Max", quantile, shortfall)
-        shortfall = graph.add("Add", start, graph.take(second, k, -1))
+        quantile = graph.add("Add", quantile, first[k])
+        shortfall = graph.add("Add", graph.add("Max", quantile, shortfall), second[k])
         quantiles.insert(0, quantile)
         shortfalls.insert(0, shortfall)
-    axis = graph.constant(np.array([-1], dtype=np.int64))
-    stacked = [
-        graph.add("Concat", *(graph.add("Unsqueeze", v, axis) for v in values), axis=-1)
-        for values in (quantiles, shortfalls)
-    ]
-    return {
-        "quantile": _mean(graph, stacked[0]),
-        "shortfall": _mean(graph, stacked[1]),
-        "steepness": _mean(graph, graph.reshape(graph.softplus(steepness), m, -1, 2, h)),
-        "shift": _mean(graph, graph.reshape(shift, m, -1, 2, h)),
-    }
+    joined = graph.add("Concat", *quantiles, *shortfalls, steepness, axis=-1)
+    members = graph.constant(np.array([0], dtype=np.int64))
+    mean = graph.add("ReduceMean", joined, members, keepdims=0)
+    *tails, last = graph.split(mean, [2 * h * p, 2 * h * p, 2 * h])
+    for name, part in zip(("quantile", "shortfall"), tails, strict=True):
+        apart = graph.reshape(part, -1, p, 2, h)
+        graph.output("Transpose", apart, perm=[0, 2, 3, 1], name=name)
+    pair = graph.constant(np.array([-1, 2, h], dtype=np.int64))
+    graph.output("Reshape", last, pair, name="steepness")
 
 
-def _linear(graph: Graph, skip: LinearSkip, x: str) -> str:
-    """As :meth:`.skip.LinearSkip.predict`."""
-    fits = skip.fits
-    linear = graph.affine(
-        x, np.stack([fit.coefficient for fit in fits], axis=-1), _each(skip, "intercept")
-    )
-    cut = graph.between(linear, _each(skip, "low"), _each(skip, "high"))
-    return str(graph.add("Add", cut, graph.constant(np.log(_each(skip, "correction")))))
-
-
-def _each(skip: LinearSkip, name: str) -> Values:
-    return np.array([getattr(fit, name) for fit in skip.fits])
-
-
-def _mean(graph: Graph, value: str) -> str:
-    """Mean over the members, the first axis."""
-    axis = graph.constant(np.array([0], dtype=np.int64))
-    return str(graph.add("ReduceMean", value, axis, keepdims=0))
+def _column_order(n_horizons: int, n_tails: int) -> NDArray[np.intp]:
+    """Columns of the heads by (step, tail, side, horizon), then the steepness."""
+    n_steps = 4 * n_horizons * n_tails
+    columns = np.arange(n_steps).reshape(2, 2, n_horizons, n_tails)  # step, side, horizon, tail
+    steps = columns.transpose(0, 3, 1, 2).ravel()
+    return np.concatenate([steps, np.arange(n_steps, n_steps + 2 * n_horizons)])
 
 
 def _metadata(fitted: FittedRegimeNetwork) -> dict[str, str]:

@@ -17,7 +17,7 @@ IR_VERSION = 9
 """Versions that go with each other and that every ONNX Runtime since 1.15 reads."""
 
 _EDGE = 8.5  # the normal distribution function is 1e-17 from zero or one beyond
-_PER_UNIT = 32  # pieces; half of one to the sixth power over 720 is 2e-14
+_PER_UNIT = 2_048  # pieces; half of one to the third power over 6 times 0.4 is 1e-12
 
 
 class Graph:
@@ -33,7 +33,7 @@ class Graph:
         self._onnx = onnx
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
-        self._tables: tuple[str, ...] = ()
+        self._table = ""
 
     def constant(self, array: NDArray[Any]) -> str:
         """Keep an array in the graph."""
@@ -50,19 +50,19 @@ class Graph:
         self._nodes.append(made)
         return outputs[0] if n_outputs == 1 else outputs
 
-    def name(self, value: str, output: str) -> None:
-        """Give a value the name of an output."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [output]))
+    def output(self, operation: str, *inputs: str, name: str, **attributes: Any) -> None:
+        """Add an operation whose output is one of the graph."""
+        made = self._onnx.helper.make_node(operation, list(inputs), [name], **attributes)
+        self._nodes.append(made)
 
     def number(self, value: float) -> str:
         """Keep one number."""
         return self.constant(np.array(value, dtype=np.float64))
 
-    def take(self, value: str, index: NDArray[np.intp] | int, axis: int) -> str:
-        """Pick entries of an axis; one alone loses the axis."""
-        return str(
-            self.add("Gather", value, self.constant(np.array(index, dtype=np.int64)), axis=axis)
-        )
+    def split(self, value: str, sizes: list[int]) -> list[str]:
+        """Cut the last axis into parts."""
+        lengths = self.constant(np.array(sizes, dtype=np.int64))
+        return list(self.add("Split", value, lengths, axis=-1, n_outputs=len(sizes)))
 
     def reshape(self, value: str, *shape: int) -> str:
         """Change the shape; -1 is the batch."""
@@ -73,14 +73,9 @@ class Graph:
         product = self.add("MatMul", value, self.constant(weight))
         return str(self.add("Add", product, self.constant(bias)))
 
-    def between(self, value: str, low: Values | float, high: Values | float) -> str:
-        """Cut at both ends; NaN stays NaN."""
-        raised = self.add("Max", value, self.constant(np.asarray(low, dtype=np.float64)))
-        return str(self.add("Min", raised, self.constant(np.asarray(high, dtype=np.float64))))
-
-    def finite(self, value: str) -> str:
-        """Tell where a value is a number and not infinite."""
-        return str(self.add("Less", self.add("Abs", value), self.number(np.inf)))
+    def cut(self, value: str, low: float, high: float) -> str:
+        """Cut at both ends."""
+        return str(self.add("Clip", value, self.number(low), self.number(high)))
 
     def softplus(self, value: str) -> str:
         """Return ``log(1 + exp(value))``, without overflow."""
@@ -91,22 +86,23 @@ class Graph:
     def gelu(self, value: str) -> str:
         """Return the value times the normal distribution function of it.
 
-        The latter by a Taylor polynomial of degree five around the middle of the piece in which
-        the value lies.
+        The latter by a Taylor polynomial of degree two around the middle of the piece in which
+        the value lies: fewer operations than any formula, and each costs a microsecond.
         """
-        if not self._tables:
-            self._tables = tuple(self.constant(column) for column in _taylor_columns().T)
-        moved = self.add("Add", self.between(value, -_EDGE, _EDGE), self.number(_EDGE))
-        scaled = self.add("Mul", moved, self.number(float(_PER_UNIT)))
+        if not self._table:
+            self._table = self.constant(_taylor_rows())
+        scaled = self.add("Mul", value, self.number(float(_PER_UNIT)))
+        moved = self.add("Add", scaled, self.number(_EDGE * _PER_UNIT))
+        place = self.cut(moved, 0.0, 2.0 * _EDGE * _PER_UNIT)
         to_integer, to_double = self._onnx.TensorProto.INT64, self._onnx.TensorProto.DOUBLE
-        piece = self.add("Cast", scaled, to=to_integer)  # towards zero: the floor
-        middle = self.add("Add", self.add("Cast", piece, to=to_double), self.number(0.5))
-        offset = self.add("Sub", scaled, middle)
-        total = self.add("Gather", self._tables[-1], piece, axis=0)
-        for table in self._tables[-2::-1]:
-            coefficient = self.add("Gather", table, piece, axis=0)
-            total = self.add("Add", self.add("Mul", total, offset), coefficient)
-        return str(self.add("Mul", value, total))
+        piece = self.add("Cast", place, to=to_integer)  # towards zero: the floor
+        inside = self.add("Sub", place, self.add("Cast", piece, to=to_double))
+        last = self.constant(np.array([-1], dtype=np.int64))
+        inside = self.add("Unsqueeze", inside, last)
+        *lower, total = self.split(self.add("Gather", self._table, piece, axis=0), [1] * 3)
+        for coefficient in reversed(lower):
+            total = self.add("Add", self.add("Mul", total, inside), coefficient)
+        return str(self.add("Mul", value, self.add("Squeeze", total, last)))
 
     def model(
         self,
@@ -143,15 +139,14 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def _taylor_columns() -> Values:
-    """Coefficients of the normal distribution function in units of a piece, shape (n, 6)."""
+def _taylor_rows() -> Values:
+    """Coefficients of the normal distribution function in powers of the place inside a piece.
+
+    Shape (n_pieces, 3); the place is 0 to 1.
+    """
     n_pieces = int(2 * _EDGE * _PER_UNIT) + 1  # one more: the upper edge itself
     x = -_EDGE + (np.arange(n_pieces) + 0.5) / _PER_UNIT
     density = np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
-    # Derivatives of the density: Hermite polynomials with alternating signs.
-    slopes = (1.0, -x, x**2 - 1.0, -(x**3) + 3.0 * x, x**4 - 6.0 * x**2 + 3.0)
-    factorials = (1.0, 2.0, 6.0, 24.0, 120.0)
-    columns = [ndtr(x)]
-    for k, (slope, factorial) in enumerate(zip(slopes, factorials, strict=True), start=1):
-        columns.append(slope * density / factorial / float(_PER_UNIT) ** k)
-    return np.stack(columns, axis=-1)
+    slope, bend = density / _PER_UNIT, -0.5 * x * density / _PER_UNIT**2
+    # Around the middle, whose place is one half; then multiplied out.
+    return np.stack([ndtr(x) - 0.5 * slope + 0.25 * bend, slope - bend, bend], axis=-1)

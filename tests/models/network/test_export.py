@@ -95,8 +95,8 @@ def test_special_functions_are_exact_in_double_precision() -> None:
     from scipy.special import ndtr
 
     graph = Graph(onnx)
-    graph.name(graph.gelu("x"), "gelu")
-    graph.name(graph.softplus("x"), "softplus")
+    graph.output("Identity", graph.gelu("x"), name="gelu")
+    graph.output("Identity", graph.softplus("x"), name="softplus")
     shape = {"x": ("n",)}
     session = _session(
         graph.model(inputs=shape, outputs={"gelu": ("n",), "softplus": ("n",)}, metadata={})

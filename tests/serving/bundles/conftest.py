@@ -29,7 +29,7 @@ def graph() -> bytes:
     """A network of one operation: it doubles its features."""
     onnx = pytest.importorskip("onnx")
     made = Graph(onnx)
-    made.name(made.add("Mul", "features", made.number(2.0)), "log_variance")
+    made.output("Mul", "features", made.number(2.0), name="log_variance")
     shape = {"features": ("batch", 2)}
     return made.model(inputs=shape, outputs={"log_variance": ("batch", 2)}, metadata={})
 

@@ -25,8 +25,8 @@ X = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 def _graph(factor: float) -> OnnxModel:
     onnx = pytest.importorskip("onnx")
     graph = Graph(onnx)
-    graph.name(graph.add("Mul", "features", graph.number(factor)), "log_variance")
-    graph.name(graph.add("Add", "features", "window"), "shift")
+    graph.output("Mul", "features", graph.number(factor), name="log_variance")
+    graph.output("Add", "features", "window", name="shift")
     shape = ("batch", 2)
     made = graph.model(
         inputs={"features": shape, "window": shape},
@@ -44,7 +44,9 @@ class Client:
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://x") as client:
+            async with httpx.AsyncClient(
+                transport=self._transport, base_url="http://x", verify=False, trust_env=False
+            ) as client:
                 return await client.request(method, path, **more)
 
         return asyncio.run(ask())
