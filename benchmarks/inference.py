@@ -220,7 +220,7 @@ def _measured(
     script = folder / "post.lua"
     script.write_text(
         'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        f"wrk.body = [[{server.body.decode()}]]\n"
+        f"wrk.body = [==[{server.body.decode()}]==]\n"
     )
     url = f"http://127.0.0.1:{port}{server.path}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(script)]

@@ -15,6 +15,7 @@ from foremargin.features import FeatureStream, History, build_history
 from foremargin.markets import Panel
 from foremargin.models import RegimeNetwork, TrainingPlan
 from foremargin.serving.calculator.network import NetworkRung
+from foremargin.training import network_files as module
 from foremargin.training.final import FinalForecaster
 from foremargin.training.network_files import network_files
 
@@ -111,6 +112,22 @@ def test_files_that_do_not_belong_together_are_refused(
     rung.network.state = replace(rung.network.state, model="another")
     with pytest.raises(InputError, match="must be of the network that is served, another"):
         rung.restore(document, arrays, like)
+
+
+def test_a_champion_without_a_network_or_a_place_without_onnx_gives_no_files(
+    final: FinalForecaster, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert network_files(replace(final, fitted=final.fitted.garch), history) == ({}, ())
+
+    def absent(fitted: object) -> bytes:
+        raise InputError("the package onnx must be installed")
+
+    monkeypatch.setattr(module, "network_onnx", absent)
+    files, notes = network_files(final, history.upto(STOP))
+    assert files == {}
+    assert notes == (
+        "a service cannot compute the network of this bundle: the package onnx must be installed",
+    )
 
 
 _SERVICE = """
