@@ -5,6 +5,8 @@ same machine, with the load generator on it too. MLflow's model is PyTorch in a 
 its module; ours is the ONNX graph of a bundle. Needs `wrk`; two minutes.
 
 - *p50*, *p99*: milliseconds.
+- *processor*: microseconds of processor time of the server per request, all its processes; on a
+  machine that is busy with other work this is what can be compared.
 - *in process*: microseconds per call without HTTP.
 """
 
@@ -36,7 +38,7 @@ from foremargin.serving.onnx_model import OnnxModel
 
 Array = NDArray[np.float64]
 
-ROUNDS, SECONDS = 3, 5
+ROUNDS, SECONDS = 3, 4
 CONNECTIONS = (1, 16)
 
 _OURS = """
@@ -111,18 +113,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         servers = [_ours(Path(folder), fitted, rows), _mlflow(Path(folder), fitted, rows)]
         _print_in_process(fitted, rows)
-        found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
+        found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
         with _running(servers[0]) as first, _running(servers[1]) as second:
             for _ in range(ROUNDS):
-                for server, port in ((servers[0], first), (servers[1], second)):
+                for server, place in ((servers[0], first), (servers[1], second)):
                     for connections in CONNECTIONS:
-                        measured = _measured(server, port, connections, Path(folder))
+                        measured = _measured(server, place, connections, Path(folder))
                         found.setdefault((server.name, connections), []).append(measured)
-    print("\n| server | connections | requests/s | p50 | p99 |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    print("\n| server | connections | requests/s | p50 | p99 | processor |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for (name, connections), all_rounds in found.items():
-        rate, p50, p99 = np.median(all_rounds, axis=0)
-        print(f"| {name} | {connections} | {rate:,.0f} | {p50:.2f} | {p99:.2f} |")
+        rate, p50, p99, used = np.median(all_rounds, axis=0)
+        print(f"| {name} | {connections} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {used:,.0f} |")
 
 
 def _network() -> tuple[FittedRegimeNetwork, Array]:
@@ -185,8 +187,8 @@ def _mlflow(folder: Path, fitted: FittedRegimeNetwork, rows: Array) -> Server:
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[int]:
-    """Start a server on a free port and end it, with what it started."""
+def _running(server: Server) -> Iterator[tuple[int, int]]:
+    """Start a server on a free port and end it, with what it started; gives port and group."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -207,16 +209,30 @@ def _running(server: Server) -> Iterator[int]:
             except OSError:
                 time.sleep(0.05)
         print(f"{server.name}: ready after {time.perf_counter() - begun:.1f} s")
-        yield port
+        yield port, process.pid
     finally:
         os.killpg(process.pid, 15)
         process.wait(20)
 
 
+def _processor_s(group: int) -> float:
+    """Return seconds of processor time that the processes of a group have used."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[2]) == group:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _measured(
-    server: Server, port: int, connections: int, folder: Path
-) -> tuple[float, float, float]:
-    """Return requests per second, and the median and 99 % quantile in milliseconds."""
+    server: Server, place: tuple[int, int], connections: int, folder: Path
+) -> tuple[float, ...]:
+    """Return requests/s, median and 99 % quantile in ms, and processor time per request in us."""
+    port, group = place
     script = folder / "post.lua"
     script.write_text(
         'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
@@ -224,15 +240,19 @@ def _measured(
     )
     url = f"http://127.0.0.1:{port}{server.path}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(script)]
+    before = _processor_s(group)
     text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(f"{server.name} did not answer every request:\n{text}")
+    used = _processor_s(group) - before
+    n_requests = re.search(r"(\d+) requests in", text)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     quantiles = [re.search(rf"{q}%\s+([\d.]+)(us|ms|s)\n", text) for q in (50, 99)]
     assert rate is not None
+    assert n_requests is not None
     unit = {"us": 1e-3, "ms": 1.0, "s": 1e3}
     p50, p99 = (float(q[1]) * unit[q[2]] for q in quantiles if q is not None)
-    return float(rate[1]), p50, p99
+    return float(rate[1]), p50, p99, 1e6 * used / int(n_requests[1])
 
 
 def _print_in_process(fitted: FittedRegimeNetwork, rows: Array) -> None:

@@ -5,6 +5,7 @@ the past being looked at again.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -111,8 +112,7 @@ class ThresholdStream:
         cost_level = np.exp(m.mean(np.log(cost), days=DETREND_DAYS))[-1]
         stressed, elevated, illiquid = np.full((3, k, len(self.horizons)), np.nan)
         for h, horizon in enumerate(self.horizons):
-            needed = m.span(LABEL_DAYS)
-            past = m.remember(lambda needed=needed: PastQuantiles.fresh(needed))
+            past = m.remember(partial(PastQuantiles.fresh, m.span(LABEL_DAYS)))
             both = past.advance(sums[..., h], m.present)
             elevated[:, h], stressed[:, h] = both[:, 0], both[:, 1]
             trailing = m.mean(illiquidity, periods=horizon)

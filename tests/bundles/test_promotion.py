@@ -1,5 +1,6 @@
 """The pointer to the champion: whole or absent, and of one model."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from foremargin.bundles import (
     write_atomically,
     write_promotion,
 )
-from foremargin.bundles import atomic as module
 from foremargin.errors import InputError
 
 FIRST = Promotion(
@@ -63,7 +63,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

@@ -53,7 +53,7 @@ def test_every_file_is_opened_once(
         opened.append(str(path))
         return real(path, *arguments, **more)
 
-    monkeypatch.setattr(module.os, "open", counted)
+    monkeypatch.setattr(os, "open", counted)
     read(folder)
     assert sorted(opened) == sorted([str(folder), *REQUIRED_FILES, "manifest.json", "manifest.sig"])
 

@@ -117,7 +117,8 @@ def test_files_that_do_not_belong_together_are_refused(
 def test_a_champion_without_a_network_or_a_place_without_onnx_gives_no_files(
     final: FinalForecaster, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert network_files(replace(final, fitted=final.fitted.garch), history) == ({}, ())
+    fitted: Any = final.fitted
+    assert network_files(replace(final, fitted=fitted.garch), history) == ({}, ())
 
     def absent(fitted: object) -> bytes:
         raise InputError("the package onnx must be installed")

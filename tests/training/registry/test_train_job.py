@@ -12,7 +12,6 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import History, build_history
-from foremargin.serving.calculator.network import NetworkRung
 from foremargin.training import (
     FinalForecaster,
     Preparation,
@@ -22,7 +21,6 @@ from foremargin.training import (
     compare_bundles,
     load_bundle,
     load_experiment,
-    network_files,
     open_store,
     run_training,
 )
