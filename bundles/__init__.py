@@ -1,1 +1,43 @@
-"""Bundles as files: the manifest, its signature, and a reading that believes nothing."""
+"""Bundles as files: what one holds, who signed it, and reading it without trusting anything in it.
+
+Training writes them, the service reads them; neither pandas nor numpy is needed for that.
+"""
+
+from .atomic import write_atomically
+from .manifest import (
+    FORMAT,
+    MANIFEST,
+    OPTIONAL_FILES,
+    REQUIRED_FILES,
+    SIGNATURE,
+    FileRecord,
+    Manifest,
+    parse_manifest,
+)
+from .promotion import CHAMPION, Promotion, read_promotion, write_promotion
+from .signing import TRUSTED_VARIABLE, is_signed_by, sign, signing_key, trusted_key
+from .verified import Trust, VerifiedFiles, read_verified
+
+__all__ = [
+    "CHAMPION",
+    "FORMAT",
+    "MANIFEST",
+    "OPTIONAL_FILES",
+    "REQUIRED_FILES",
+    "SIGNATURE",
+    "TRUSTED_VARIABLE",
+    "FileRecord",
+    "Manifest",
+    "Promotion",
+    "Trust",
+    "VerifiedFiles",
+    "is_signed_by",
+    "parse_manifest",
+    "read_promotion",
+    "read_verified",
+    "sign",
+    "signing_key",
+    "trusted_key",
+    "write_atomically",
+    "write_promotion",
+]

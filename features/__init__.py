@@ -30,6 +30,7 @@ from .ranges import (
 from .standardise import Standardiser, fit_standardiser
 from .stream import FeatureStream
 from .targets import Targets, build_targets
+from .thresholds import Thresholds, ThresholdStream
 from .variance import best_variance, range_variance, variance_measure
 from .whole_day import whole_day_variance
 
@@ -50,6 +51,8 @@ __all__ = [
     "OwnTime",
     "Standardiser",
     "Targets",
+    "ThresholdStream",
+    "Thresholds",
     "audit_lookahead",
     "audit_pipeline",
     "best_variance",

@@ -24,7 +24,11 @@ ELEVATED_QUANTILE = 0.6
 LIQUIDITY_STRESS_QUANTILE = 0.9
 """Liquidity stress is forward illiquidity above this quantile of the last year."""
 
-_LABEL_DAYS = 250  # own history needed before a quantile of it means something, calendar days
+LABEL_DAYS = 250
+"""Own history needed before a quantile of it means something, calendar days."""
+
+LIQUIDITY_DAYS = 365
+"""Past that the quantile of illiquidity looks at, calendar days."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,7 +167,7 @@ def build_targets(panel: Panel, *, horizons: Sequence[int]) -> Targets:
             known_at[cell] = _row_after(own, horizon, panel.n_periods)
             trailing = trailing_sum(variance, horizon)
             threshold, elevated = (
-                _past_quantile(trailing, quantile, window=None, needed=own.span(_LABEL_DAYS))
+                _past_quantile(trailing, quantile, window=None, needed=own.span(LABEL_DAYS))
                 for quantile in (STRESS_QUANTILE, ELEVATED_QUANTILE)
             )
             out["variance"][cell] = _ahead(trailing, horizon)
@@ -225,7 +229,7 @@ def _trailing_illiquidity(
     threshold = _past_quantile(
         trailing,
         LIQUIDITY_STRESS_QUANTILE,
-        window=own.span(days=365),
-        needed=own.span(_LABEL_DAYS),
+        window=own.span(LIQUIDITY_DAYS),
+        needed=own.span(LABEL_DAYS),
     )
     return trailing, threshold

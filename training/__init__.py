@@ -1,14 +1,14 @@
 """Walk-forward fitting, experiments, tracking, and the main jobs."""
 
+from ..bundles import Manifest, Trust
 from .backends import Execution
 from .backtest_job import BacktestResult, run_backtest
-from .bundle import Bundle, Trust, load_bundle
+from .bundle import Bundle, load_bundle
 from .completed_runs import CompletedRun, read_run
 from .evaluation_job import EvaluationResult, run_evaluation
 from .experiment import Experiment, load_experiment, shipped_experiments
 from .final import FinalForecaster
 from .gates import Gate
-from .manifest import Manifest
 from .model_version import Action, Alias, ChampionEvent, Version
 from .preparation import Preparation, prepare
 from .registry import Registry

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import TypeGuard
@@ -20,27 +19,24 @@ import numpy as np
 import pandas as pd
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ..bundles import (
+    FORMAT,
+    MANIFEST,
+    OPTIONAL_FILES,
+    REQUIRED_FILES,
+    SIGNATURE,
+    FileRecord,
+    Manifest,
+    Trust,
+    read_verified,
+    sign,
+    trusted_key,
+)
 from ..errors import InputError
 from ..models import FittedForecaster, Forecast, from_state, read_state, to_state, write_state
 from .final import FinalForecaster
-from .manifest import FILES, FORMAT, MANIFEST, FileRecord, Manifest, parse_manifest
-from .signing import TRUSTED_VARIABLE, is_signed_by, sign, trusted_key
-
-SIGNATURE = "manifest.sig"
-"""File with the signature of the manifest; a bundle need not have one."""
 
 _PACKAGE_TAG = "version."
-
-
-class Trust(StrEnum):
-    """What is known about who made a bundle."""
-
-    VERIFIED = "verified"
-    """It is signed by the trusted key."""
-    NOT_VERIFIED = "not-verified"
-    """It is signed, but no trusted key was given to check it with."""
-    UNSIGNED = "unsigned"
-    """It has no signature, and no trusted key was given that would ask for one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +89,8 @@ class Draft:
     forecaster : FinalForecaster
         What is deployed.
     files : mapping of str to bytes
-        ``experiment.yaml``, ``gates.json`` and ``forecasts.parquet``.
+        ``experiment.yaml``, ``gates.json`` and ``forecasts.parquet``, and any of
+        :data:`foremargin.bundles.OPTIONAL_FILES`.
     """
 
     name: str
@@ -167,23 +164,14 @@ def load_bundle(folder: Path | str, *, trusted: Ed25519PublicKey | None = None) 
     InputError
         If anything was changed, is missing or too much, or the signature is not the trusted one.
     """
-    folder = Path(folder)
-    raw = _read(folder, MANIFEST)
-    trust = _trust(folder, raw, trusted or trusted_key())
-    manifest = parse_manifest(folder, raw)
-    contents = {name: _checked(folder, name, record) for name, record in manifest.files.items()}
-    surplus = sorted(
-        path.name for path in folder.iterdir() if path.name not in (*FILES, MANIFEST, SIGNATURE)
-    )
-    if surplus:
-        raise InputError(f"{folder} must hold the files of a bundle only, found {surplus}")
+    files = read_verified(folder, trusted=trusted or trusted_key())
     return Bundle(
-        folder=folder,
-        manifest=manifest,
-        digest=hashlib.sha256(raw).hexdigest(),
-        trust=trust,
-        forecaster=_forecaster(folder, manifest, contents),
-        contents=contents,
+        folder=files.folder,
+        manifest=files.manifest,
+        digest=files.digest,
+        trust=files.trust,
+        forecaster=_forecaster(files.folder, files.manifest, files.contents),
+        contents=files.contents,
     )
 
 
@@ -197,7 +185,10 @@ def _contents(draft: Draft) -> dict[str, bytes]:
         "calibration.safetensors": errors,
         **draft.files,
     }
-    return {name: made[name] for name in FILES}
+    unknown = sorted(set(made) - {*REQUIRED_FILES, *OPTIONAL_FILES})
+    if unknown:
+        raise InputError(f"a bundle may hold {list(OPTIONAL_FILES)} too, found {unknown}")
+    return made
 
 
 def _manifest(draft: Draft, contents: Mapping[str, bytes], version: int) -> Manifest:
@@ -221,43 +212,6 @@ def _manifest(draft: Draft, contents: Mapping[str, bytes], version: int) -> Mani
             for name, content in contents.items()
         },
     )
-
-
-def _trust(folder: Path, manifest: bytes, trusted: Ed25519PublicKey | None) -> Trust:
-    signed = (folder / SIGNATURE).exists()
-    if trusted is None:
-        return Trust.NOT_VERIFIED if signed else Trust.UNSIGNED
-    if not signed:
-        raise InputError(
-            f"a bundle must be signed by the trusted key, but {folder} has no signature; train it "
-            f"where the signing key is, or unset {TRUSTED_VARIABLE} to accept unsigned bundles"
-        )
-    if not is_signed_by(manifest, _read(folder, SIGNATURE), trusted):
-        raise InputError(
-            f"a bundle must be signed by the trusted key, but the signature of {folder} is not: "
-            "another key made it, or the manifest was changed afterwards; do not use it"
-        )
-    return Trust.VERIFIED
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"a bundle must hold {name}, but {folder / name} cannot be read: {error.strerror}"
-        ) from error
-
-
-def _checked(folder: Path, name: str, record: FileRecord) -> bytes:
-    """Read a file once, so that what is checked is what is used."""
-    content = _read(folder, name)
-    if len(content) != record.size_bytes or hashlib.sha256(content).hexdigest() != record.sha256:
-        raise InputError(
-            f"{folder / name} must have the SHA-256 that the manifest names, but has another: it "
-            "was changed or damaged; do not use it, copy the bundle anew or train it anew"
-        )
-    return content
 
 
 def _forecaster(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FinalForecaster:

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..bundles import Promotion, signing_key, write_promotion
 from ..errors import InputError
 from .bundle import Bundle, Draft, load_bundle, write_bundle
 from .gates import Gate, all_passed
@@ -33,7 +34,6 @@ from .model_version import (
     read_version,
 )
 from .records import Artifact
-from .signing import signing_key
 from .tracking import RunWriter, Store, open_client
 
 if TYPE_CHECKING:
@@ -271,6 +271,18 @@ class Registry:
         client = self._client
         client.set_registered_model_alias(name, Alias.CHAMPION, str(number))
         event = self._write_event(name, number, action, reason)
+        # Last: a service that reads it must find the version to be champion.
+        write_promotion(
+            self.store.root / "bundles",
+            Promotion(
+                name=name,
+                version=number,
+                folder=self.folder(name, number).name,
+                digest=self.version(name, number).digest,
+                at=event.at,
+                by=event.by,
+            ),
+        )
         if Alias.CHALLENGER in self.version(name, number).aliases:
             client.delete_registered_model_alias(name, Alias.CHALLENGER)
         return event

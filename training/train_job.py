@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ..bundles import SIGNATURE
 from ..errors import GateError, InputError
 from ..features import History
 from .backends import Execution
-from .bundle import SIGNATURE, Bundle, Draft
+from .bundle import Bundle, Draft
 from .deployment import fit_final, measure_latency, sources_of
 from .forecasting import Forecasts, Progress, make_forecasts, silent
 from .gates import Gate, all_passed, run_gates
 from .model_version import Version
+from .network_files import network_files
 from .preparation import Preparation
 from .records import Metric, Record, Tag, opening_records
 from .registry import Registry
@@ -109,7 +111,8 @@ def run_training(
             latency_ms=measure_latency(final, narrow),
             limits=experiment.train.gates,
         )
-        notes = (*made.notes, *notes, *final.fitted.notes)
+        network, missing = network_files(final, prepared.history)
+        notes = (*made.notes, *notes, *final.fitted.notes, *missing)
         draft = Draft(
             name=experiment.name,
             run_id=run.run_id,
@@ -117,7 +120,7 @@ def run_training(
             provenance={r.key: r.value for r in opening if isinstance(r, Tag)},
             notes=notes,
             forecaster=final,
-            files=_files(prepared, gates, table[table["model"] == final.model]),
+            files={**_files(prepared, gates, table[table["model"] == final.model]), **network},
         )
         version = registry.register(
             experiment.name,

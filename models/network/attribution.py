@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...features import History
-from .forecaster import FittedRegimeNetwork, Prediction
+from .forecaster import FittedRegimeNetwork
 from .inputs import CHANNELS, Inputs
+from .prediction import Prediction
 from .rows import Outcomes, outcomes_of
 from .training import exact
 

@@ -26,6 +26,7 @@ from ..pooled import usable_rows
 from .inputs import CHANNELS, Inputs, make_inputs, with_garch
 from .module import ModuleShape, RegimeModule
 from .plan import TrainingPlan
+from .prediction import Known, Origins, Prediction
 from .rows import Table, outcomes_of, skip_data
 from .skip import MIN_ROWS, LinearSkip, fit_skip
 from .training import choose_device, exact, make_module, train
@@ -259,7 +260,7 @@ class FittedRegimeNetwork:
         log_ratio[:, ~new] = np.nan
         return late_offsets(seen, log_ratio, origins=slice(None))[asked.rows]
 
-    def predict(self, inputs: Inputs, instruments: tuple[str, ...]) -> "Prediction":
+    def predict(self, inputs: Inputs, instruments: tuple[str, ...]) -> Prediction:
         """Evaluate the ensemble: mean of logs, of tails and of what makes the probabilities."""
         x = torch.as_tensor(inputs.x)[None]
         window = torch.as_tensor(inputs.windows.gather())[None] if self.shape.n_levels else None
@@ -286,36 +287,21 @@ class FittedRegimeNetwork:
         """Forecast from each origin."""
         panel, targets = history.panel, history.targets
         inputs = self.inputs(history, origins=origins)
-        said = self.predict(inputs, panel.instruments)
         cells = np.nonzero(inputs.rows)
-        usual = np.exp(inputs.level)[:, None] * np.array(history.horizons)
-        variance = np.exp(said.log_variance) * usual
-        sigma = np.sqrt(variance)[:, :, None]
-        regime = said.regimes(
-            targets.elevated_threshold[cells] / usual, targets.stress_threshold[cells] / usual
+        known = Known(
+            level=inputs.level,
+            elevated=targets.elevated_threshold[cells],
+            stressed=targets.stress_threshold[cells],
+            illiquidity=targets.illiquidity_threshold[cells],
+            cost_level=targets.liquidity_cost_level[cells],
         )
-        cost_level = targets.liquidity_cost_level[cells]
-        liquidity_stress = said.liquidity_stress(targets.illiquidity_threshold[cells])
-
-        def spread(values: Values) -> Values:
-            out = np.full((*inputs.rows.shape, *values.shape[1:]), np.nan)
-            out[inputs.rows] = values
-            return out[origins]
-
-        return Forecast(
+        said = self.predict(inputs, panel.instruments)
+        origin = panel.time[origins]
+        return said.forecast(
+            known,
+            at=Origins(time=origin, instruments=panel.instruments, rows=inputs.rows[origins]),
             model=self.spec.name,
-            origin=panel.time[origins],
-            instruments=panel.instruments,
             horizons=history.horizons,
-            variance=spread(variance),
-            value_at_risk_lower=spread(said.quantile[:, 0] * sigma),
-            expected_shortfall_lower=spread(said.shortfall[:, 0] * sigma),
-            value_at_risk_upper=spread(said.quantile[:, 1] * sigma),
-            expected_shortfall_upper=spread(said.shortfall[:, 1] * sigma),
-            regime_probability=spread(regime),
-            stress_probability=spread(regime[..., -1].copy()),
-            liquidity_stress_probability=spread(liquidity_stress),
-            liquidity_cost=spread(said.cost() * cost_level),
         )
 
     def module(self) -> RegimeModule:
@@ -327,52 +313,6 @@ class FittedRegimeNetwork:
     def tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """Return the weights as tensors on the CPU."""
         return {name: torch.tensor(w, dtype=dtype) for name, w in self.weights.items()}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What the ensemble says about B origins; H horizons, P tails.
-
-    Attributes
-    ----------
-    log_variance : ndarray, shape (B, H)
-        Log variance per period over the instrument's level.
-    log_cost : ndarray or None, shape (B, H)
-        Log liquidity cost over that of the last ninety days.
-    quantile, shortfall : ndarray, shape (B, 2, H, P)
-        Tails of the standardised loss, axis 1 = (lower, upper).
-    steepness, shift : ndarray, shape (B, 2, H)
-        See :class:`.module.ShapeOutputs`.
-    """
-
-    log_variance: Values
-    log_cost: Values | None
-    quantile: Values
-    shortfall: Values
-    steepness: Values
-    shift: Values
-
-    def regimes(self, elevated: Values, stressed: Values) -> Values:
-        """Return probabilities of calm, elevated and stressed, shape (B, H, 3), summing to one.
-
-        For thresholds of the variance per period over the level, shape (B, H).
-        """
-        above = [
-            _logistic(self.steepness[:, 0] * (self.log_variance - _log(bound)) + self.shift[:, 0])
-            for bound in (elevated, stressed)
-        ]
-        return np.stack([1.0 - above[0], above[0] - above[1], above[1]], axis=-1)
-
-    def liquidity_stress(self, threshold: Values) -> Values:
-        """Return the probability that the log illiquidity exceeds the thresholds, shape (B, H)."""
-        if self.log_cost is None:
-            return np.full(threshold.shape, np.nan)
-        return _logistic(self.steepness[:, 1] * (self.log_cost - threshold) + self.shift[:, 1])
-
-    def cost(self) -> Values:
-        """Return the liquidity cost over that of the last ninety days; NaN if never learnt."""
-        unknown = np.full(self.log_variance.shape, np.nan)
-        return unknown if self.log_cost is None else np.exp(self.log_cost)
 
 
 def validation_start(history: History, *, days: int) -> int:
@@ -421,12 +361,3 @@ def _shape(plan: TrainingPlan, n_inputs: int, n_horizons: int) -> ModuleShape:
 def _mean(values: Tensor) -> Values:
     """Mean over the members (first axis)."""
     return np.asarray(values.mean(0).numpy(), dtype=np.float64)
-
-
-def _log(values: Values) -> Values:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(values))
-
-
-def _logistic(log_odds: Values) -> Values:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))

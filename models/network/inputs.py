@@ -109,14 +109,19 @@ def make_inputs(
     )
 
 
+def channels_of(variance: Values, level: Values, log_return: Values) -> Values:
+    """Return what the convolution sees of some periods, (..., 3), for arrays of one shape."""
+    with np.errstate(divide="ignore"):  # a price that stood still has the lowest log there is
+        log_variance = np.log(variance) - level
+    scaled = log_return * np.exp(-0.5 * level)
+    known = np.isfinite(variance) & np.isfinite(level) & np.isfinite(scaled)
+    channels = np.stack([log_variance, scaled, known], axis=-1)
+    return np.where(known[..., None], np.clip(channels, -_LIMIT, _LIMIT), 0.0)
+
+
 def _windows(history: History, rows: NDArray[np.bool_], length: int) -> Windows:
     panel, features = history.panel, history.features
-    with np.errstate(divide="ignore"):  # a price that stood still has the lowest log there is
-        log_variance = np.log(features.variance) - features.level
-    scaled = panel.log_return * np.exp(-0.5 * features.level)
-    known = np.isfinite(features.variance) & np.isfinite(features.level) & np.isfinite(scaled)
-    channels = np.stack([log_variance, scaled, known], axis=-1)
-    channels = np.where(known[..., None], np.clip(channels, -_LIMIT, _LIMIT), 0.0)
+    channels = channels_of(features.variance, features.level, panel.log_return)
     position = np.full(rows.shape, -1, dtype=np.intp)
     parts, n_rows = [], 0
     for i in range(panel.n_instruments):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from foremargin.bundles import read_promotion
 from foremargin.errors import ForemarginError, GateError, InputError
 from foremargin.training import Action, Alias, ChampionEvent, Registry, Version, load_bundle
 from foremargin.training import registry as module
@@ -105,6 +106,23 @@ def test_rolling_back_goes_one_champion_back_each_time(
     registry.rollback("small", reason="again")
     assert champion(registry) == 1
     assert [e.version for e in registry.events("small")] == [1, 2, 3, 2, 1, 2, 1]
+
+
+def test_a_pointer_says_which_bundle_is_champion(registry: Registry, register: Register) -> None:
+    bundles = registry.store.root / "bundles"
+    pointer = None
+    for against in (None, 1):
+        version = register(registry, against=against).version
+        assert read_promotion(bundles, "small") == pointer
+        event = registry.promote("small", version)
+        pointer = read_promotion(bundles, "small")
+        assert pointer is not None
+        assert (pointer.version, pointer.by, pointer.at) == (version, event.by, event.at)
+        assert load_bundle(bundles / pointer.folder).digest == pointer.digest
+    registry.rollback("small", reason="alarms")
+    back = read_promotion(bundles, "small")
+    assert back is not None
+    assert back.version == 1
 
 
 def test_more_than_nine_changes_stay_in_order(registry: Registry, register: Register) -> None:

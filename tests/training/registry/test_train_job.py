@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 
 from foremargin.errors import InputError
-from foremargin.features import build_history
+from foremargin.features import History, build_history
 from foremargin.training import (
+    FinalForecaster,
     Preparation,
     Registry,
     Store,
     TrainingResult,
     compare_bundles,
+    load_bundle,
     load_experiment,
     open_store,
     run_training,
@@ -237,3 +239,23 @@ def test_versions_of_different_markets_are_not_compared(
         compare_bundles(bundle, changed(instrument=lambda t: "OTHER"))
     with pytest.raises(InputError, match="realized_variance differs on"):
         compare_bundles(bundle, changed(realized_variance=lambda t: t["realized_variance"] * 1.01))
+
+
+def test_what_a_service_computes_from_is_in_the_bundle_or_a_note_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory,
+    prepare_small: Prepare,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def files(final: FinalForecaster, history: History) -> tuple[dict[str, bytes], tuple[str, ...]]:
+        asked.append((final.model, history.panel.n_periods))
+        return {"model.onnx": b"a graph"}, ("a service lacks something",)
+
+    monkeypatch.setattr(module, "network_files", files)
+    store = open_store(tmp_path_factory.mktemp("network"))
+    prepared = prepare_small(gates=LENIENT)
+    made = run_training(prepared, store=store)
+    assert asked == [("log-har", prepared.panel.n_periods)]
+    assert load_bundle(made.folder).contents["model.onnx"] == b"a graph"
+    assert "a service lacks something" in made.notes
