@@ -6,13 +6,13 @@ from functools import lru_cache
 
 def _fastest() -> Callable[[bytes], bytes]:
     try:
-        import sha3
+        import sha3  # type: ignore[import-untyped]
     except ImportError:
         from Crypto.Hash import keccak as pycryptodome
 
         return lambda data: pycryptodome.new(data=data, digest_bits=256).digest()
     keccak_256 = sha3.keccak_256
-    return lambda data: keccak_256(data).digest()  # type: ignore[no-any-return]
+    return lambda data: keccak_256(data).digest()
 
 
 keccak: Callable[[bytes], bytes] = _fastest()

@@ -1,5 +1,6 @@
 """What a consumer allows: the same checks, in the same order, as the contract makes."""
 
+import math
 from enum import StrEnum
 from fractions import Fraction
 
@@ -161,7 +162,7 @@ def content_refusal(
         or _sequence_refusal(update, held, limits, epoch)
         or _bounds_refusal(update, limits)
         or _step_refusal(update, held, limits)
-        or _coupling_refusal(update)
+        or coupling_refusal(update)
     )
 
 
@@ -176,7 +177,7 @@ def reachable(wanted: Margins, held: Held, limits: Limits, *, regime: int, at: i
 
     Initial and maintenance margin of a side are coupled: they move by the same share of their way,
     exact, and then rounded up, which keeps their order. Sides are apart, since no position is on
-    both. Margins below the floor or above the cap have no way but the one inwards.
+    both.
 
     Parameters
     ----------
@@ -188,19 +189,125 @@ def reachable(wanted: Margins, held: Held, limits: Limits, *, regime: int, at: i
         When it becomes valid, seconds since 1970 UTC.
     """
     rise, fall = moves_allowed(at, held, limits.of(regime))
-    before = held.update.margins
-    result: list[int] = []
-    for side in (0, 2):
-        share = Fraction(1)
-        for k, (lowest, highest) in ((side, (0, limits.cap_bps)), (side + 1, (limits.floor_bps,) * 2)):
-            way = wanted[k] - before[k]
-            most = rise if way > 0 else fall
-            if k == side and way > 0:
-                most = min(most, max(highest - before[k], 0))
-            if k != side and way < 0:
-                most = min(most, max(before[k] - lowest, 0))
-            if way:
-                share = min(share, Fraction(most, abs(way)))
-        for k in (side, side + 1):
-            result.append(-((before[k] - wanted[k]) * share // 1) + before[k])
+    result = []
+    for side in (slice(0, 2), slice(2, 4)):
+        pairs = list(zip(held.update.margins[side], wanted[side], strict=True))
+        share = min(_share(a, b, rise, fall, limits) for a, b in pairs)
+        result += [before + math.ceil(share * (target - before)) for before, target in pairs]
     return result[0], result[1], result[2], result[3]
+
+
+def _share(before: int, target: int, rise: int, fall: int, limits: Limits) -> Fraction:
+    """Return the largest share of its way that one margin may go, exact."""
+    way = target - before
+    if way == 0:
+        return Fraction(1)
+    inside = limits.cap_bps - before if way > 0 else before - limits.floor_bps
+    room = max(min(rise if way > 0 else fall, inside), 0)
+    return min(Fraction(room, abs(way)), Fraction(1))
+
+
+def _time_refusal(update: MarginUpdate, limits: Limits, now: int) -> Refusal | None:
+    seen, start, end = update.observation_time, update.valid_from, update.valid_until
+    if not seen <= start < end:
+        text = f"observation, valid from and until must be in order, were {seen}, {start}, {end}"
+        return Refusal(Check.BAD_TIMES, text)
+    if now < start:
+        return Refusal(Check.NOT_YET_VALID, f"it is valid from {start} on, time was {now}")
+    if now >= end:
+        return Refusal(Check.EXPIRED, f"it was valid before {end}, time was {now}")
+    if now - seen > limits.max_age_s:
+        text = f"what it knows must be at most {limits.max_age_s} s old, was {now - seen} s"
+        return Refusal(Check.TOO_OLD, text)
+    return None
+
+
+def _sequence_refusal(
+    update: MarginUpdate, held: Held | None, limits: Limits, epoch: int
+) -> Refusal | None:
+    if update.epoch != epoch:
+        return Refusal(Check.WRONG_EPOCH, f"epoch must be {epoch}, was {update.epoch}")
+    last, digest = (0, ZERO)
+    if held is not None and held.update.epoch == epoch:
+        last, digest = held.update.seq, held.digest
+    if update.seq <= last:
+        text = f"sequence must be above {last}, the last one, was {update.seq}"
+        return Refusal(Check.REPLAYED, text)
+    follows = update.prev_seq
+    if not last <= follows < update.seq or (follows == last and update.prev_digest != digest):
+        text = f"it must follow number {last} with its digest, follows {follows}"
+        return Refusal(Check.BROKEN_CHAIN, text)
+    if follows > last and not limits.gaps:
+        return Refusal(Check.GAP, f"numbers {last + 1} to {follows} are missing")
+    if held is not None and update.valid_from < held.update.valid_from:
+        text = (
+            f"it must be valid from {held.update.valid_from} on or later, was {update.valid_from}"
+        )
+        return Refusal(Check.TIME_REVERSED, text)
+    return None
+
+
+def _bounds_refusal(update: MarginUpdate, limits: Limits) -> Refusal | None:
+    lowest = min(update.long_maintenance_bps, update.short_maintenance_bps)
+    highest = max(update.long_initial_bps, update.short_initial_bps)
+    if lowest < limits.floor_bps or highest > limits.cap_bps:
+        text = f"margins must be from {limits.floor_bps} to {limits.cap_bps} basis points, were "
+        return Refusal(Check.OUT_OF_BOUNDS, f"{text}{lowest} to {highest}")
+    if update.regime >= len(REGIMES) or update.status >= len(STATUSES):
+        text = "regime must be below {} and status below {}, were {} and {}"
+        sizes = len(REGIMES), len(STATUSES)
+        return Refusal(Check.OUT_OF_BOUNDS, text.format(*sizes, update.regime, update.status))
+    return None
+
+
+def _step_refusal(update: MarginUpdate, held: Held | None, limits: Limits) -> Refusal | None:
+    if held is None:
+        return None
+    rise, fall = moves_allowed(update.valid_from, held, limits.of(update.regime))
+    for before, after in zip(held.update.margins, update.margins, strict=True):
+        if after - before > rise or before - after > fall:
+            text = f"a margin may now rise by {rise} and fall by {fall} basis points, was to move "
+            return Refusal(Check.STEP_TOO_LARGE, f"{text}from {before} to {after}")
+    return None
+
+
+def coupling_refusal(update: MarginUpdate) -> Refusal | None:
+    """Return what does not fit together in an update by itself, None if nothing."""
+    for side in (0, 2):
+        initial, maintenance = update.margins[side : side + 2]
+        if maintenance > initial:
+            text = "maintenance margin must not be above the initial one of its side, were "
+            return Refusal(Check.INCONSISTENT, f"{text}{maintenance} and {initial}")
+    if not update.sigma_lower_e18 <= update.sigma_e18 <= update.sigma_upper_e18:
+        text = "sigma must be within its interval, was {} with {} to {}, 10⁻¹⁸"
+        found = update.sigma_e18, update.sigma_lower_e18, update.sigma_upper_e18
+        return Refusal(Check.INCONSISTENT, text.format(*found))
+    return None
+
+
+def with_add_on(margins: Margins, limits: Limits, *, stale_s: int) -> Margins:
+    """Return what a consumer charges on margins that were not renewed: never less than they.
+
+    Each grows by `add_on_per_hour_bps` of itself per hour up to `largest_add_on_bps`, rounded up
+    at every step, and not above the cap.
+
+    Parameters
+    ----------
+    margins : (int, int, int, int)
+        Basis points of notional.
+    limits : Limits
+        The consumer's.
+    stale_s : int
+        Seconds since the last one ceased to hold.
+    """
+    add_on = -(-limits.add_on_per_hour_bps * stale_s // 3_600)
+    factor = 10_000 + min(add_on, limits.largest_add_on_bps)
+    raised = [max(min(-(-m * factor // 10_000), limits.cap_bps), m) for m in margins]
+    return raised[0], raised[1], raised[2], raised[3]
+
+
+def _check_width(limits: Struct, bits: int) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if isinstance(value, int) and not 0 <= value < 2**bits:
+            raise InputError(f"{name} must be from 0 to {2**bits - 1}, was {value}")

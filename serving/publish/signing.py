@@ -61,7 +61,7 @@ def _coincurve() -> _Backend:
 
 
 def _eth_keys() -> _Backend:
-    from eth_keys.backends.native import NativeECCBackend
+    from eth_keys.backends.native.main import NativeECCBackend
     from eth_keys.datatypes import PrivateKey, Signature
     from eth_keys.exceptions import BadSignature
 
@@ -69,7 +69,7 @@ def _eth_keys() -> _Backend:
 
     def recover(signature: bytes, digest: bytes) -> bytes | None:
         try:
-            key = Signature(signature).recover_public_key_from_msg_hash(digest, backend)
+            key = Signature(signature, backend=backend).recover_public_key_from_msg_hash(digest)
         except (BadSignature, ValueError):
             return None
         return key.to_bytes()
@@ -175,7 +175,9 @@ def in_order(digest: bytes, signatures: Iterable[bytes]) -> tuple[bytes, ...]:
     for signature in signatures:
         signer = recover(digest, signature)
         if signer is None:
-            raise InputError("a signature must be 65 bytes with v of 27 or 28 and low s, one is not")
+            raise InputError(
+                "a signature must be 65 bytes with v of 27 or 28 and low s, one is not"
+            )
         by_signer[signer] = signature
     return tuple(by_signer[signer] for signer in sorted(by_signer))
 

@@ -49,9 +49,7 @@ BATCH_FIELDS = (
 )
 """Types and names of a batch, in order."""
 
-_DOMAIN_TYPE = (
-    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
+_DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 UPDATE_TYPE_HASH = keccak(f"MarginUpdate({','.join(UPDATE_FIELDS)})".encode())
 BATCH_TYPE_HASH = keccak(f"MarginBatch({','.join(BATCH_FIELDS)})".encode())
 
