@@ -1,21 +1,13 @@
 """Signed updates for contracts: EIP-712, Merkle batches, and who verifies them."""
 
 from .cosigner import Consent, CoSigner
+from .draft import LIMITED, NOT_CONVERTIBLE, PREFLIGHT, Market, Preflight, Report
 from .fixed_point import REGIMES, STATUSES, margin_update, whole
 from .hashing import keccak, market_id
 from .ledger import Ledger
 from .limits import Check, Held, Limits, Refusal, RegimeLimit, content_refusal, with_add_on
 from .merkle import evidence_root
-from .publisher import (
-    LIMITED,
-    NOT_CONVERTIBLE,
-    PREFLIGHT,
-    Market,
-    Plan,
-    Preflight,
-    Publisher,
-    Report,
-)
+from .publisher import Plan, Publisher
 from .rule import Due, PublishRule
 from .signed import SignedBatch, SignedUpdate, plain_message, read_update
 from .signing import LocalSigner, Signer, recover

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from ...errors import InputError
+from .draft import PREFLIGHT, Market, Preflight, Report
 from .hashing import market_id
 from .ledger import ALL, Ledger, PauseRecord, UpdatesRecord, encode_record
 from .limits import Check, content_refusal
 from .merkle import tree
-from .publisher import PREFLIGHT, Market, Preflight, Report
 from .signed import SignedBatch
 from .signing import Signer, recover
 from .update import MarginUpdate

@@ -20,6 +20,7 @@ STATUSES = (Status.OK, Status.DEGRADED, Status.STALE, Status.FALLBACK)
 _REGIME_NUMBER = {name: number for number, name in enumerate(REGIMES)}
 _STATUS_NUMBER = {status: number for number, status in enumerate(STATUSES)}
 _SECOND = 1_000_000_000
+_POWERS = [int("1" + "0" * k) for k in range(18)]
 _EXACT = Context(prec=64)  # of its own: a caller's context may round
 
 
@@ -36,7 +37,10 @@ def whole(value: float, *, up: bool) -> int:
     """
     if not math.isfinite(value) or value < 0:
         raise InputError(f"a number must be finite and at least 0 to be published, was {value}")
-    units = _EXACT.scaleb(Decimal(float.__repr__(float(value))), 18)
+    text = float.__repr__(float(value))
+    if text.startswith("0.") and len(text) <= 20:  # no digit beyond the 18th: nothing to round
+        return int(text[2:]) * _POWERS[20 - len(text)]
+    units = _EXACT.scaleb(Decimal(text), 18)
     return int(units.to_integral_value(rounding=ROUND_CEILING if up else ROUND_FLOOR))
 
 
@@ -101,10 +105,11 @@ def margin_update(
     Raises
     ------
     InputError
-        If a number is not finite, negative or too large for its field, or a digest is none.
+        If a number is not finite or negative, or a digest is none. What is too large for its
+        field is refused when it is encoded.
     """
     initial_long, maintenance_long, initial_short, maintenance_short = margins_of(quote)
-    update = MarginUpdate(
+    return MarginUpdate(
         market_id=market_id(quote.instrument),
         long_initial_bps=initial_long,
         long_maintenance_bps=maintenance_long,
@@ -121,8 +126,6 @@ def margin_update(
         epoch=epoch,
         prev_digest=prev_digest,
     )
-    update.abi()
-    return update
 
 
 def _forecast(quote: Quote, evidence: Mapping[str, bytes]) -> dict[str, Any]:

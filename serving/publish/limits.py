@@ -66,6 +66,13 @@ class Refusal(Struct, frozen=True):
     message: str
 
 
+def _check_width(limits: Struct, bits: int) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if isinstance(value, int) and not 0 <= value < 2**bits:
+            raise InputError(f"{name} must be from 0 to {2**bits - 1}, was {value}")
+
+
 class RegimeLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How fast margins may move in one regime.
 
@@ -190,8 +197,8 @@ def reachable(wanted: Margins, held: Held, limits: Limits, *, regime: int, at: i
     """
     rise, fall = moves_allowed(at, held, limits.of(regime))
     result = []
-    for side in (slice(0, 2), slice(2, 4)):
-        pairs = list(zip(held.update.margins[side], wanted[side], strict=True))
+    ways = list(zip(held.update.margins, wanted, strict=True))
+    for pairs in (ways[:2], ways[2:]):
         share = min(_share(a, b, rise, fall, limits) for a, b in pairs)
         result += [before + math.ceil(share * (target - before)) for before, target in pairs]
     return result[0], result[1], result[2], result[3]
@@ -304,10 +311,3 @@ def with_add_on(margins: Margins, limits: Limits, *, stale_s: int) -> Margins:
     factor = 10_000 + min(add_on, limits.largest_add_on_bps)
     raised = [max(min(-(-m * factor // 10_000), limits.cap_bps), m) for m in margins]
     return raised[0], raised[1], raised[2], raised[3]
-
-
-def _check_width(limits: Struct, bits: int) -> None:
-    for name in limits.__struct_fields__:
-        value = getattr(limits, name)
-        if isinstance(value, int) and not 0 <= value < 2**bits:
-            raise InputError(f"{name} must be from 0 to {2**bits - 1}, was {value}")

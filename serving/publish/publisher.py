@@ -4,93 +4,20 @@ It does no input or output of its own: :meth:`Publisher.plan` says what to write
 :meth:`Publisher.commit` signs it once that is done.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
-import msgspec
 from msgspec import Struct
 
-from ...errors import ForemarginError, InputError
+from ...errors import InputError
 from ..quote import Quote
-from .fixed_point import margin_update, margins_of, regime_of, seconds, status_of
-from .ledger import (
-    ALL,
-    EpochRecord,
-    Ledger,
-    PauseRecord,
-    UpdatesRecord,
-    encode_record,
-)
-from .limits import (
-    Check,
-    Held,
-    Limits,
-    Refusal,
-    content_refusal,
-    coupling_refusal,
-    reachable,
-)
+from .draft import Draft, Drafter, Market, Preflight, Report
+from .fixed_point import seconds
+from .ledger import ALL, EpochRecord, Ledger, PauseRecord, UpdatesRecord, encode_record
 from .merkle import Levels, tree
-from .rule import Due, PublishRule
+from .rule import Due
 from .signed import SignedBatch, SignedUpdate, batch_of
 from .signing import Signer
 from .update import MarginBatch, MarginUpdate
-
-NOT_CONVERTIBLE = "NotConvertible"
-"""The quote has a number that is none, or too large."""
-LIMITED = "Limited"
-"""Signed, but only as far on its way as the consumer's limits allow; the rest follows."""
-PREFLIGHT = "Preflight"
-"""The trial on the consumer's accounts refused it."""
-
-
-class Preflight(Protocol):
-    """A trial of an update before it is signed, such as on the accounts of the consumer."""
-
-    def refusals(
-        self, instrument: str, update: MarginUpdate, held: Held | None, *, now: int
-    ) -> Sequence[str]:
-        """Return why an update must not be signed, as sentences; empty if it may.
-
-        `held` is what was signed last, `now` in seconds since 1970 UTC.
-        """
-        ...
-
-
-class Market(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One instrument that is published, what its consumer allows, and how often.
-
-    Attributes
-    ----------
-    instrument : str
-        Name.
-    limits : Limits
-        The same as the contract's.
-    rule : PublishRule
-        When an update is due.
-    """
-
-    instrument: str
-    limits: Limits = Limits()
-    rule: PublishRule = PublishRule()
-
-
-class Report(Struct, frozen=True, kw_only=True):
-    """Something that was not signed, or not as far as was asked.
-
-    Attributes
-    ----------
-    instrument : str
-        Name.
-    code : str
-        A :class:`.Check`, :data:`NOT_CONVERTIBLE`, :data:`LIMITED` or :data:`PREFLIGHT`.
-    message : str
-        What must hold and what was found.
-    """
-
-    instrument: str
-    code: str
-    message: str
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -160,11 +87,9 @@ class Publisher:
                 f"{signer.address}; start with the old key and rotate"
             )
         self._ledger = ledger
-        self._markets = {market.instrument: market for market in markets}
+        self._drafter = Drafter(ledger, markets, preflight=preflight, evidence=evidence or {})
         self._signer = signer
         self._next_signer = signer
-        self._preflight = preflight
-        self._evidence = dict(evidence or {})
         self._open: Plan | None = None
         self._batch: SignedBatch | None = None
         self._singles: dict[str, SignedUpdate] = {}
@@ -197,16 +122,10 @@ class Publisher:
             if known is None or known.sequence < quote.sequence:
                 newest[quote.instrument] = quote
         time = seconds(now)
-        updates: dict[str, MarginUpdate] = {}
-        due: dict[str, Due] = {}
-        reports: list[Report] = []
-        for name in sorted(newest):
-            made = self._made(newest[name], time, reports)
-            if made is not None:
-                updates[name], due[name] = made
-        if not updates:
-            return Plan(record=b"", updates={}, reports=tuple(reports))
-        self._open = self._opened(updates, due, tuple(reports), time)
+        drafts = {name: self._drafter.draft(newest[name], now=time) for name in sorted(newest)}
+        if all(draft.update is None for draft in drafts.values()):
+            return Plan(record=b"", updates={}, reports=_reports(drafts))
+        self._open = self._opened(drafts, time)
         return self._open
 
     def commit(self, plan: Plan) -> SignedBatch | None:
@@ -301,104 +220,20 @@ class Publisher:
         self._require_nothing_open()
         return self._ledger.snapshot()
 
-    def _made(
-        self, quote: Quote, time: int, reports: list[Report]
-    ) -> tuple[MarginUpdate, Due] | None:
-        """Return one update and why, or None; what stands against it goes to the reports."""
-        name = quote.instrument
-        market = self._markets.get(name)
-        if market is None:
-            text = f"{name} must be one of the published markets, is not"
-            reports.append(Report(instrument=name, code=Check.UNKNOWN_MARKET, message=text))
-            return None
-        try:
-            due = self._due(market, quote, time)
-            if due is None:
-                return None
-            update = self._wanted(quote)
-        except InputError as error:
-            reports.append(Report(instrument=name, code=NOT_CONVERTIBLE, message=str(error)))
-            return None
-        accepted, found = self._accepted(market, update, time)
-        reports += [Report(instrument=name, code=code, message=text) for code, text in found]
-        return None if accepted is None else (accepted, due)
-
-    def _due(self, market: Market, quote: Quote, time: int) -> Due | None:
-        held = self._ledger.held.get(market.instrument)
-        if held is not None and held.update.epoch != self.epoch:
-            held = None
-        regime, status = regime_of(quote), status_of(quote)
-        return market.rule.due(margins_of(quote), held, regime=regime, status=status, now=time)
-
-    def _wanted(self, quote: Quote) -> MarginUpdate:
-        prev_seq, prev_digest = self._ledger.last(quote.instrument)
-        return margin_update(
-            quote,
-            seq=prev_seq + 1,
-            epoch=self.epoch,
-            prev_seq=prev_seq,
-            prev_digest=prev_digest,
-            evidence=self._evidence,
-        )
-
-    def _accepted(
-        self, market: Market, update: MarginUpdate, time: int
-    ) -> tuple[MarginUpdate | None, list[tuple[str, str]]]:
-        """Return what the consumer will take of an update, None if nothing, and what was left."""
-        name, held = market.instrument, self._ledger.held.get(market.instrument)
-        if self._ledger.is_paused(name):
-            return None, [(Check.PAUSED, f"{name} must not be paused to be signed, is")]
-        left: list[tuple[str, str]] = []
-        refusal = coupling_refusal(update) or self._refusal(market, update, held, time)
-        if refusal is not None and held is not None and refusal.check in _MOVES:
-            shorter = _shortened(update, held, market.limits)
-            if shorter.margins != held.update.margins or market.rule.is_old(held, now=time):
-                left = [(LIMITED, refusal.message)]
-                update, refusal = shorter, self._refusal(market, shorter, held, time)
-        if refusal is not None:
-            return None, [(refusal.check, refusal.message)]
-        against = self._trial(name, update, held, time)
-        return (None, against) if against else (update, left)
-
-    def _refusal(
-        self, market: Market, update: MarginUpdate, held: Held | None, time: int
-    ) -> Refusal | None:
-        return content_refusal(update, held, market.limits, epoch=self.epoch, now=time)
-
-    def _trial(
-        self, name: str, update: MarginUpdate, held: Held | None, time: int
-    ) -> list[tuple[str, str]]:
-        if self._preflight is None:
-            return []
-        try:
-            found = self._preflight.refusals(name, update, held, now=time)
-        except ForemarginError as error:  # what cannot be tried was not passed
-            found = [str(error)]
-        return [(PREFLIGHT, sentence) for sentence in found]
-
-    def _opened(
-        self,
-        updates: dict[str, MarginUpdate],
-        due: dict[str, Due],
-        reports: tuple[Report, ...],
-        time: int,
-    ) -> Plan:
-        digest = self._ledger.domain.digest
-        digests = tuple([digest(update) for update in updates.values()])
+    def _opened(self, drafts: Mapping[str, Draft], time: int) -> Plan:
+        updates = {name: one.update for name, one in drafts.items() if one.update is not None}
+        encoded = {name: drafts[name].encoded for name in updates}
+        digests = tuple(map(self._ledger.domain.digest_of_abi, encoded.values()))
         batch, levels = batch_of(updates, digests, seq=self._ledger.batch_seq + 1, now=time)
-        record = UpdatesRecord(
-            signer=self._signer.address,
-            batch=batch.abi(),
-            updates={name: update.abi() for name, update in updates.items()},
-        )
+        record = UpdatesRecord(signer=self._signer.address, batch=batch.abi(), updates=encoded)
         return Plan(
             record=encode_record(record),
             updates=updates,
             digests=digests,
-            due=due,
+            due={name: drafts[name].due for name in updates},
             batch=batch,
             levels=levels,
-            reports=reports,
+            reports=_reports(drafts),
         )
 
     def _signed(
@@ -425,11 +260,5 @@ class Publisher:
             )
 
 
-_MOVES = frozenset({Check.STEP_TOO_LARGE, Check.OUT_OF_BOUNDS})
-
-
-def _shortened(update: MarginUpdate, held: Held, limits: Limits) -> MarginUpdate:
-    """Return the update with its margins as far on their way as the limits allow."""
-    margins = reachable(update.margins, held, limits, regime=update.regime, at=update.valid_from)
-    names = MarginUpdate.__struct_fields__[1:5]
-    return msgspec.structs.replace(update, **dict(zip(names, margins, strict=True)))
+def _reports(drafts: Mapping[str, Draft]) -> tuple[Report, ...]:
+    return tuple(report for draft in drafts.values() for report in draft.reports)

@@ -54,7 +54,7 @@ UPDATE_TYPE_HASH = keccak(f"MarginUpdate({','.join(UPDATE_FIELDS)})".encode())
 BATCH_TYPE_HASH = keccak(f"MarginBatch({','.join(BATCH_FIELDS)})".encode())
 
 
-class MarginUpdate(Struct, frozen=True, kw_only=True):
+class MarginUpdate(Struct, frozen=True, kw_only=True, gc=False):
     """The margin of one market, as a contract reads it.
 
     Times are whole seconds since 1970 UTC. What is not known is 0 in a lower end and in a time or
@@ -134,15 +134,15 @@ class MarginUpdate(Struct, frozen=True, kw_only=True):
         InputError
             If a value does not fit its field.
         """
-        values: list[Any] = list(msgspec.structs.astuple(self))
-        sigmas = values[5:8]
+        values = msgspec.structs.astuple(self)
+        x, y, z = values[5:8]
         try:
-            if not len(values[0]) == len(values[20]) == len(values[21]) == len(values[22]) == _WORD:
-                raise _misfit(self, UPDATE_FIELDS)
-            values[5:8] = [half for sigma in sigmas for half in (sigma >> 64, sigma & _MASK)]
-            return _UPDATE.pack(*values)
+            if len(values[0]) == len(values[20]) == len(values[21]) == len(values[22]) == _WORD:
+                halves = x >> 64, x & _MASK, y >> 64, y & _MASK, z >> 64, z & _MASK
+                return _UPDATE.pack(*values[:5], *halves, *values[8:])
         except (LayoutError, TypeError):
-            raise _misfit(self, UPDATE_FIELDS) from None
+            pass
+        raise _misfit(self, UPDATE_FIELDS)
 
     @classmethod
     def from_abi(cls, encoded: bytes) -> Self:
@@ -228,9 +228,17 @@ class Domain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         contract = address_bytes(self.contract).rjust(_WORD, b"\0")
         return keccak(b"".join(texts) + self.chain_id.to_bytes(_WORD, "big") + contract)
 
+    @cached_property
+    def _prefix(self) -> bytes:
+        return b"\x19\x01" + self.separator
+
     def digest(self, message: MarginUpdate | MarginBatch) -> bytes:
         """Return what is signed, 32 bytes."""
-        return keccak(b"\x19\x01" + self.separator + message.struct_hash())
+        return keccak(self._prefix + message.struct_hash())
+
+    def digest_of_abi(self, encoded: bytes) -> bytes:
+        """Return what is signed of an update that was encoded already, 32 bytes."""
+        return keccak(self._prefix + keccak(UPDATE_TYPE_HASH + encoded))
 
 
 def address_bytes(address: str) -> bytes:
