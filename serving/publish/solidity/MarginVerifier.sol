@@ -59,7 +59,7 @@ contract MarginVerifier {
         RegimeLimit[4] regimes;
     }
 
-    /// What was accepted last: three words.
+    /// What was accepted last, three words; and whether the guardian has stopped the market.
     struct Held {
         bytes32 digest;
         uint64 seq;
@@ -73,6 +73,7 @@ contract MarginVerifier {
         uint32 shortMaintenanceBps;
         uint8 regime;
         uint8 status;
+        bool paused;
     }
 
     bytes32 public constant UPDATE_TYPEHASH = keccak256(
@@ -114,7 +115,7 @@ contract MarginVerifier {
 
     event Accepted(bytes32 indexed marketId, uint64 indexed epoch, uint64 seq, bytes32 digest);
     event Skipped(bytes32 indexed marketId, uint64 indexed epoch, uint64 fromSeq, uint64 toSeq);
-    event Rotated(uint64 indexed epoch, address[] signers, uint256 threshold);
+    event Rotated(uint64 indexed epoch, address[] signers, uint16 threshold);
     event LimitsSet(bytes32 indexed marketId);
     event PauseSet(bytes32 indexed marketId, bool paused);
     event GuardianSet(address guardian);
@@ -123,22 +124,22 @@ contract MarginVerifier {
 
     address public owner;
     address public offeredTo;
+    // One word, which every update reads.
     address public guardian;
     uint64 public epoch;
-    uint256 public threshold;
+    uint16 public threshold;
+    bool public allPaused;
     /// The epoch that an address signs in; a rotation makes all others stale at once.
     mapping(address => uint64) public signerEpoch;
     mapping(bytes32 => Limits) private _limits;
     mapping(bytes32 => Held) private _held;
-    /// By market; the zero market stands for all.
-    mapping(bytes32 => bool) public paused;
 
     modifier onlyOwner() {
         if (msg.sender != owner) revert NotAllowed();
         _;
     }
 
-    constructor(address[] memory signers, uint256 threshold_, address guardian_) {
+    constructor(address[] memory signers, uint16 threshold_, address guardian_) {
         owner = msg.sender;
         guardian = guardian_;
         _rotate(signers, threshold_);
@@ -228,7 +229,7 @@ contract MarginVerifier {
     // ----------------------------------------------------------- owner, guardian
 
     /// @notice Replace the signers and begin a new epoch: all that was signed before is void.
-    function rotate(address[] calldata signers, uint256 threshold_) external onlyOwner {
+    function rotate(address[] calldata signers, uint16 threshold_) external onlyOwner {
         _rotate(signers, threshold_);
     }
 
@@ -245,13 +246,11 @@ contract MarginVerifier {
     /// @notice Stop a market, or all with zero. The guardian may stop; only the owner starts again.
     function pause(bytes32 marketId) external {
         if (msg.sender != guardian && msg.sender != owner) revert NotAllowed();
-        paused[marketId] = true;
-        emit PauseSet(marketId, true);
+        _setPaused(marketId, true);
     }
 
     function resume(bytes32 marketId) external onlyOwner {
-        paused[marketId] = false;
-        emit PauseSet(marketId, false);
+        _setPaused(marketId, false);
     }
 
     function setGuardian(address guardian_) external onlyOwner {
@@ -285,7 +284,7 @@ contract MarginVerifier {
         _checkBounds(update, limits);
         if (held.seq != 0) _checkSteps(update, held, limits);
         _checkCoupling(update);
-        if (paused[ALL] || paused[update.marketId]) revert Paused();
+        if (allPaused || held.paused) revert Paused();
         _held[update.marketId] = Held({
             digest: digest,
             seq: update.seq,
@@ -298,7 +297,8 @@ contract MarginVerifier {
             shortInitialBps: update.shortInitialBps,
             shortMaintenanceBps: update.shortMaintenanceBps,
             regime: update.regime,
-            status: update.status
+            status: update.status,
+            paused: false
         });
         emit Accepted(update.marketId, update.epoch, update.seq, digest);
         _afterAccept(update);
@@ -415,11 +415,17 @@ contract MarginVerifier {
         ];
     }
 
+    function _setPaused(bytes32 marketId, bool stop) private {
+        if (marketId == ALL) allPaused = stop;
+        else _held[marketId].paused = stop;
+        emit PauseSet(marketId, stop);
+    }
+
     function _typed(bytes32 structHash) private view returns (bytes32) {
         return keccak256(abi.encodePacked(hex"1901", domainSeparator(), structHash));
     }
 
-    function _rotate(address[] memory signers, uint256 threshold_) private {
+    function _rotate(address[] memory signers, uint16 threshold_) private {
         if (threshold_ == 0 || threshold_ > signers.length) revert BadSettings();
         epoch += 1;
         threshold = threshold_;
