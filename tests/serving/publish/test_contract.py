@@ -1,6 +1,8 @@
 """The contract, compiled and run: what it accepts, what it refuses and why, what it answers."""
 
+import random
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -425,3 +427,37 @@ def test_settings_that_make_no_sense_are_refused(deploy, signers, reverted) -> N
     for keys, threshold in (([], 0), ([a], 0), ([a], 2), ([a, a], 1), (["0x" + "00" * 20, b], 1)):
         with pytest.raises(reverted, match="BadSettings"):
             chain.send("rotate", keys, threshold, sender=own)
+
+
+TOUCHED = (
+    *("long_initial_bps", "short_initial_bps", "long_maintenance_bps", "short_maintenance_bps"),
+    *("regime", "status", "observation_time", "valid_from", "valid_until", "prev_seq", "seq"),
+    *("epoch", "sigma_e18", "prev_digest", "evidence_root"),
+)
+
+
+def test_both_agree_on_random_updates(both, update, after) -> None:
+    rng = random.Random(20_260_310)
+    pair = both(threshold=2, n=3)
+    seen: Counter[str] = Counter()
+    last = update()
+    assert pair.accept(last, pair.signatures(last, pair.signers[:2])) == ""
+    for _ in range(120):
+        later = max(pair.chain.now - last.valid_from + rng.choice((-90, 0, 60, 600)), 0)
+        asked = after(pair, last, after_s=later, regime=rng.choice((0, 1, 2, 3)))
+        for name in rng.sample(TOUCHED, rng.choice((0, 1, 1, 2, 3))):
+            value = getattr(asked, name)
+            if isinstance(value, int):
+                value = max(value + rng.choice((-600, -60, -1, 1, 30, 90, 5_000)), 0)
+            else:
+                value = rng.randbytes(32)
+            asked = msgspec.structs.replace(asked, **{name: value})
+        asked = msgspec.structs.replace(asked, regime=asked.regime & 7, status=asked.status & 3)
+        keys = rng.choice((pair.signers[:2],) * 15 + (pair.signers[:1],))
+        verdict = pair.accept(asked, pair.signatures(asked, keys), at=asked.valid_from)
+        seen[verdict] += 1
+        last = last if verdict else asked
+    assert pair.margins()[0] == last.margins
+    # The test is worth something only if it came to many of the checks.
+    assert seen[""] > 10
+    assert len(seen) > 8, seen
