@@ -38,10 +38,12 @@ def whole(value: float, *, up: bool) -> int:
     if not math.isfinite(value) or value < 0:
         raise InputError(f"a number must be finite and at least 0 to be published, was {value}")
     text = float.__repr__(float(value))
-    if text.startswith("0.") and len(text) <= 20:  # no digit beyond the 18th: nothing to round
-        return int(text[2:]) * _POWERS[20 - len(text)]
-    units = _EXACT.scaleb(Decimal(text), 18)
-    return int(units.to_integral_value(rounding=ROUND_CEILING if up else ROUND_FLOOR))
+    if text.startswith("0."):  # the usual case; Decimal takes several times as long
+        digits = text[2:20]
+        units = int(digits) * _POWERS[18 - len(digits)]
+        return units + 1 if up and len(text) > 20 else units  # the last digit is never a 0
+    exact = _EXACT.scaleb(Decimal(text), 18)
+    return int(exact.to_integral_value(rounding=ROUND_CEILING if up else ROUND_FLOOR))
 
 
 def margins_of(quote: Quote) -> tuple[int, int, int, int]:

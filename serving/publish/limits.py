@@ -139,7 +139,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return (self.unknown, self.calm, self.elevated, self.stressed)[regime]
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class Held(Struct, frozen=True, kw_only=True, gc=False):
     """The last update of a market that a consumer accepted, or that a publisher recorded."""
 
     update: MarginUpdate

@@ -44,7 +44,7 @@ def _coincurve() -> _Backend:
     keys: dict[bytes, PrivateKey] = {}
 
     def sign(secret: bytes, digest: bytes) -> bytes:
-        key = keys.setdefault(secret, PrivateKey(secret))
+        key = keys.get(secret) or keys.setdefault(secret, PrivateKey(secret))
         return key.sign_recoverable(digest, hasher=None)
 
     def recover(signature: bytes, digest: bytes) -> bytes | None:

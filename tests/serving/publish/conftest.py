@@ -124,7 +124,7 @@ class OnChain:
         }
         self.owner, self.guardian, self.stranger = self.tester.get_accounts()[:3]
         constructor = next(e for e in artefact["abi"] if e["type"] == "constructor")
-        from eth_abi import encode
+        from eth_abi.abi import encode
 
         arguments = encode(_types(constructor), [addresses, threshold, self.guardian])
         receipt = self._send(bytes.fromhex(artefact["bytecode"]) + arguments, self.owner, to="")
@@ -153,7 +153,7 @@ class OnChain:
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Ask without a transaction."""
-        from eth_abi import decode
+        from eth_abi.abi import decode
 
         entry = self._functions[name]
         answer = self.tester.call(
@@ -168,14 +168,14 @@ class OnChain:
         return values[0] if len(values) == 1 else values
 
     def _encoded(self, name: str, arguments: Sequence[Any]) -> bytes:
-        from eth_abi import encode
+        from eth_abi.abi import encode
 
         entry = self._functions[name]
         selector = keccak(f"{name}({','.join(_types(entry))})".encode())[:4]
         return selector + encode(_types(entry), arguments)
 
     def _send(self, data: bytes, sender: str, *, to: str | None = None) -> Any:
-        from eth_tester.exceptions import TransactionFailed
+        from eth_tester.exceptions import TransactionFailed  # type: ignore[import-untyped]
 
         transaction = {
             "from": sender,
@@ -198,7 +198,7 @@ class OnChain:
         # eth-tester hands on the revert's data as the text of a bytes literal.
         data = str(error.args[0])
         code = ast.literal_eval(data)[:4] if data[:2] in ("b'", 'b"') else b""
-        return self._errors.get(code, repr(error))
+        return str(self._errors.get(code, repr(error)))
 
 
 class Reverted(Exception):
@@ -236,7 +236,7 @@ def artefact() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def tester(artefact: dict[str, Any]) -> Any:
     """An empty chain in this process."""
-    from eth_tester import EthereumTester, PyEVMBackend
+    from eth_tester import EthereumTester, PyEVMBackend  # type: ignore[import-untyped]
 
     return EthereumTester(PyEVMBackend())
 

@@ -229,7 +229,7 @@ def test_a_bad_proof_is_refused(both, update, batch) -> None:
     assert pair.accept_from(signed, ["BTC"], at=late) == Check.EXPIRED
 
 
-FIRST = (
+FIRST: tuple[tuple[str, dict[str, Any], int, str], ...] = (
     ("unknown-market", {"market_id": b"\1" * 32}, 0, Check.UNKNOWN_MARKET),
     ("not-yet", {"valid_from": 1}, 0, Check.NOT_YET_VALID),
     ("expired", {}, 3_600, Check.EXPIRED),

@@ -6,6 +6,7 @@ that takes only some of it.
 """
 
 import random
+from typing import Any
 
 import msgspec
 from hypothesis import settings
@@ -56,7 +57,11 @@ class Recording(LocalSigner):
 
 
 class Publishing(RuleBasedStateMachine):
-    quote = domain = now = None  # set by the test
+    quote: Any  # these three are set by the test
+    domain: Any
+    now: Any
+    plan: Any
+    next_key: Any
 
     @initialize()
     def start(self):
