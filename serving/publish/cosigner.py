@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ...errors import InputError
 from .draft import PREFLIGHT, Market, Preflight, Report
 from .hashing import market_id
-from .ledger import ALL, Ledger, PauseRecord, UpdatesRecord, encode_record
+from .ledger import ALL, EpochRecord, Ledger, PauseRecord, UpdatesRecord, encode_record
 from .limits import Check, content_refusal
 from .merkle import tree
 from .signed import SignedBatch
@@ -88,8 +88,7 @@ class CoSigner:
         InputError
             If the batch is not what its publisher signed, or a consent is open.
         """
-        if self._open is not None:
-            raise InputError("the consent before must be committed first; write its record again")
+        self._require_nothing_open()
         digests = self._digests(signed)
         reports = tuple(self._reports(signed, now))
         if reports:
@@ -119,6 +118,19 @@ class CoSigner:
             raise InputError("no market of a batch may be paused when it is signed, one is")
         return self._signer.sign(signed.digest)
 
+    def begin(self, epoch: int) -> bytes:
+        """Follow the publisher into a new epoch; return the record, to be written first of all.
+
+        Raises
+        ------
+        InputError
+            If it is not above the current one, or a consent is open.
+        """
+        self._require_nothing_open()
+        record = EpochRecord(epoch=epoch, signer=self._signer.address)
+        self._ledger.begin(record)
+        return encode_record(record)
+
     def pause(self, instrument: str = ALL) -> bytes:
         """Stop signing for an instrument or for all, at once; return the record to write."""
         return self._set_paused(PauseRecord(instrument=instrument, paused=True))
@@ -130,6 +142,10 @@ class CoSigner:
     def _set_paused(self, record: PauseRecord) -> bytes:
         self._ledger.set_paused(record)
         return encode_record(record)
+
+    def _require_nothing_open(self) -> None:
+        if self._open is not None:
+            raise InputError("the consent before must be committed first; write its record again")
 
     def _digests(self, signed: SignedBatch) -> tuple[bytes, ...]:
         """Return the digests, computed here; nothing in the batch is believed."""

@@ -162,14 +162,14 @@ class Publisher:
         None if there is none in this epoch, or one of its markets is paused.
         """
         ledger = self._ledger
-        if not ledger.batch_seq or any(map(ledger.is_paused, ledger.in_batch)):
+        recorded = ledger.batch if ledger.batch_seq else None
+        if recorded is None or any(map(ledger.is_paused, ledger.in_batch)):
             return None
         if self._batch is None:
-            assert ledger.batch is not None
             held = {name: ledger.held[name] for name in ledger.in_batch}
             updates = {name: one.update for name, one in held.items()}
             levels = tree(one.digest for one in held.values())
-            self._batch = self._signed(ledger.batch, updates, levels)
+            self._batch = self._signed(recorded, updates, levels)
         return self._batch
 
     def signed(self, instrument: str) -> SignedUpdate | None:

@@ -170,3 +170,21 @@ def test_its_key_is_that_of_its_ledger(domain, make, publisher, quote, now, sign
     ledger = Ledger.restored(domain, Ledger(domain).snapshot(), [consent.record])
     with pytest.raises(InputError, match="the key must be that of 0x"):
         CoSigner(ledger, MARKETS, signers[2], publishers=[signers[0].address])
+
+
+def test_it_follows_into_a_new_epoch_and_not_back(
+    publisher, make, quote, domain, signers, now
+) -> None:
+    cosigner = make()
+    first = cosigner.consider(release(publisher, quote(), at=now), now=now)
+    cosigner.commit(first)
+    publisher.commit(publisher.rotate())
+    batch = release(publisher, quote(at=now + 60), at=now + 60)
+    assert codes(cosigner.consider(batch, now=now + 60))[0] == ("", Check.WRONG_EPOCH)
+    begun = cosigner.begin(2)
+    signature = cosigner.commit(cosigner.consider(batch, now=now + 60))
+    ledger = Ledger.restored(domain, Ledger(domain).snapshot(), [first.record, begun])
+    restarted = make(ledger=ledger)
+    assert restarted.commit(restarted.consider(batch, now=now + 60)) == signature
+    with pytest.raises(InputError, match="an epoch must be above 2, the last, was 1"):
+        cosigner.begin(1)

@@ -181,6 +181,8 @@ class Publishing(RuleBasedStateMachine):
             self.released.append(one)
             self.record(one.update)
         if batch is not None:
+            number = "batch", batch.batch.epoch, batch.batch.batch_seq
+            assert self.seen.setdefault(number, batch.batch) == batch.batch
             for update in batch.updates.values():
                 self.record(update)
 
