@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ...errors import InputError
 from .draft import PREFLIGHT, Market, Preflight, Report
 from .hashing import market_id
-from .ledger import ALL, EpochRecord, Ledger, PauseRecord, UpdatesRecord, encode_record
+from .ledger import ALL, EpochRecord, Ledger, UpdatesRecord, encode_record
 from .limits import Check, content_refusal
 from .merkle import tree
 from .signed import SignedBatch
@@ -133,15 +133,11 @@ class CoSigner:
 
     def pause(self, instrument: str = ALL) -> bytes:
         """Stop signing for an instrument or for all, at once; return the record to write."""
-        return self._set_paused(PauseRecord(instrument=instrument, paused=True))
+        return self._ledger.pause(instrument, True, known=self._markets)
 
     def resume(self, instrument: str = ALL) -> bytes:
         """Sign again; return the record to write. A pause of all is not one of each."""
-        return self._set_paused(PauseRecord(instrument=instrument, paused=False))
-
-    def _set_paused(self, record: PauseRecord) -> bytes:
-        self._ledger.set_paused(record)
-        return encode_record(record)
+        return self._ledger.pause(instrument, False, known=self._markets)
 
     def _require_nothing_open(self) -> None:
         if self._open is not None:

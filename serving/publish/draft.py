@@ -1,6 +1,6 @@
 """From a quote to the update that a consumer will take: when it is due, and how far it may go."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ PREFLIGHT = "Preflight"
 """The trial before signing refused it."""
 
 _MOVES = frozenset({Check.STEP_TOO_LARGE, Check.OUT_OF_BOUNDS})
+_NEWS = frozenset({Due.FIRST, Due.REGIME, Due.STATUS})  # worth saying though margins must stay
 
 
 class Preflight(Protocol):
@@ -113,6 +114,11 @@ class Drafter:
         self._preflight = preflight
         self._evidence = dict(evidence)
 
+    @property
+    def instruments(self) -> Collection[str]:
+        """Names of what is published."""
+        return self._markets.keys()
+
     def draft(self, quote: Quote, *, now: int) -> Draft:
         """Return what is to be said of the newest quote of an instrument.
 
@@ -162,7 +168,7 @@ class Drafter:
         if refusal is not None and held is not None and refusal.check in _MOVES:
             shorter = _shortened(wanted, held, market.limits)
             renewal = _renews(quote, held) and market.rule.is_old(held, now=now)
-            if shorter.margins != held.update.margins or renewal:
+            if shorter.margins != held.update.margins or renewal or due in _NEWS:
                 reports = _refused(quote, LIMITED, refusal.message).reports
                 update, refusal = shorter, self._refusal(market, shorter, held, now)
         if refusal is not None:

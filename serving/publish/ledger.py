@@ -5,7 +5,7 @@ a restart its content is signed again, byte for byte, and its sequence numbers a
 anything else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -178,8 +178,22 @@ class Ledger:
             raise InputError(f"an epoch must be above {self.epoch}, the last, was {record.epoch}")
         self.epoch, self.signer = record.epoch, record.signer
 
+    def pause(self, instrument: str, paused: bool, *, known: Collection[str]) -> bytes:
+        """Pause or resume one of the known instruments, or all; return the record to write.
+
+        Raises
+        ------
+        InputError
+            If there is no such instrument: nothing would have stopped.
+        """
+        if instrument != ALL and instrument not in known:
+            raise InputError(f"only a market can be paused or resumed, {instrument!r} is none")
+        record = PauseRecord(instrument=instrument, paused=paused)
+        self.set_paused(record)
+        return encode_record(record)
+
     def set_paused(self, record: PauseRecord) -> None:
-        """Pause or resume."""
+        """Pause or resume as recorded."""
         one = {record.instrument}
         self.paused = self.paused | one if record.paused else self.paused - one
 

@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..quote import Quote
 from .draft import Draft, Drafter, Market, Preflight, Report
 from .fixed_point import seconds
-from .ledger import ALL, EpochRecord, Ledger, PauseRecord, UpdatesRecord, encode_record
+from .ledger import ALL, EpochRecord, Ledger, UpdatesRecord, encode_record
 from .merkle import Levels, tree
 from .rule import Due
 from .signed import SignedBatch, SignedUpdate, batch_of
@@ -203,11 +203,11 @@ class Publisher:
 
     def pause(self, instrument: str = ALL) -> bytes:
         """Stop signing for an instrument or for all, at once; return the record to write."""
-        return self._set_paused(PauseRecord(instrument=instrument, paused=True))
+        return self._ledger.pause(instrument, True, known=self._drafter.instruments)
 
     def resume(self, instrument: str = ALL) -> bytes:
         """Sign again; return the record to write. A pause of all is not one of each."""
-        return self._set_paused(PauseRecord(instrument=instrument, paused=False))
+        return self._ledger.pause(instrument, False, known=self._drafter.instruments)
 
     def snapshot(self) -> bytes:
         """Return the ledger as JSON, for :meth:`Ledger.restored`.
@@ -248,10 +248,6 @@ class Publisher:
             signatures=(self._signer.sign(digest),),
             levels=levels,
         )
-
-    def _set_paused(self, record: PauseRecord) -> bytes:
-        self._ledger.set_paused(record)
-        return encode_record(record)
 
     def _require_nothing_open(self) -> None:
         if self._open is not None:

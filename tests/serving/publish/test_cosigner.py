@@ -119,6 +119,8 @@ def test_a_pause_counts_also_between_consent_and_signature(publisher, make, quot
     with pytest.raises(InputError, match="no market of a batch may be paused when it is signed"):
         cosigner.commit(consent)
     assert codes(cosigner.consider(batch, now=now)) == [("BTC", Check.PAUSED)]
+    with pytest.raises(InputError, match="only a market can be paused or resumed, 'BTCC' is none"):
+        cosigner.pause("BTCC")
     cosigner.resume("BTC")
     assert cosigner.consider(batch, now=now).reports == ()
 

@@ -314,6 +314,23 @@ def test_a_pause_holds_at_once_over_a_restart_and_until_it_is_taken_back(
     assert again.batch() is not None
 
 
+def test_a_pause_of_something_that_is_no_market_is_an_error(publisher) -> None:
+    with pytest.raises(InputError, match="only a market can be paused or resumed, 'BTCC' is none"):
+        publisher.pause("BTCC")
+    with pytest.raises(InputError, match="only a market can be paused or resumed, 'BTCC' is none"):
+        publisher.resume("BTCC")
+
+
+def test_another_regime_is_said_at_once_though_margins_must_wait(publisher, quote, now) -> None:
+    publish(publisher, quote(), at=now)
+    stressed = quote((1_000, 500, 900, 600), at=now + 1, regime="stressed")
+    plan, _ = publish(publisher, stressed, at=now + 1)
+    assert (plan.updates["BTC"].regime, plan.updates["BTC"].margins) == (3, (800, 500, 900, 600))
+    assert (plan.due, codes(plan)) == ({"BTC": Due.REGIME}, [("BTC", LIMITED)])
+    plan, _ = publish(publisher, stressed, at=now + 2)
+    assert (plan.updates, codes(plan)) == ({}, [("BTC", Check.STEP_TOO_LARGE)])
+
+
 def test_damaged_or_foreign_records_are_refused(domain, signers, quote, now) -> None:
     publisher = Publisher(Ledger(domain), MARKETS, signers[0])
     empty = publisher.snapshot()
