@@ -314,6 +314,18 @@ def test_a_pause_holds_at_once_over_a_restart_and_until_it_is_taken_back(
     assert again.batch() is not None
 
 
+def test_a_batch_that_was_held_back_is_not_replaced_by_the_one_before(
+    publisher, quote, now
+) -> None:
+    publish(publisher, quote(), at=now)
+    moved = quote((850, 500, 900, 600), at=now + 60)
+    plan = publisher.plan([moved], now=(now + 60) * SECOND)
+    publisher.pause("BTC")
+    assert (publisher.commit(plan), publisher.batch()) == (None, None)
+    publisher.resume("BTC")
+    assert publisher.batch().batch == plan.batch
+
+
 def test_a_pause_of_something_that_is_no_market_is_an_error(publisher) -> None:
     with pytest.raises(InputError, match="only a market can be paused or resumed, 'BTCC' is none"):
         publisher.pause("BTCC")
