@@ -432,7 +432,7 @@ def test_settings_that_make_no_sense_are_refused(deploy, signers, reverted) -> N
 TOUCHED = (
     *("long_initial_bps", "short_initial_bps", "long_maintenance_bps", "short_maintenance_bps"),
     *("regime", "status", "observation_time", "valid_from", "valid_until", "prev_seq", "seq"),
-    *("epoch", "sigma_e18", "prev_digest", "evidence_root"),
+    *("epoch", "sigma_e18", "market_id", "prev_digest", "evidence_root"),
 )
 
 
@@ -448,7 +448,7 @@ def test_both_agree_on_random_updates(both, update, after) -> None:
         for name in rng.sample(TOUCHED, rng.choice((0, 1, 1, 2, 3))):
             value = getattr(asked, name)
             if isinstance(value, int):
-                value = max(value + rng.choice((-600, -60, -1, 1, 30, 90, 5_000)), 0)
+                value = max(value + rng.choice((-(10**17), -600, -60, -1, 1, 30, 90, 5_000)), 0)
             else:
                 value = rng.randbytes(32)
             asked = msgspec.structs.replace(asked, **{name: value})

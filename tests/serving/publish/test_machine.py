@@ -218,5 +218,5 @@ def test_it_never_signs_two_contents_of_one_number(quote, domain, now) -> None:
         "Machine", (Publishing,), {"quote": staticmethod(quote), "domain": domain, "now": now}
     )
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
     )
