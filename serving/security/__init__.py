@@ -5,7 +5,7 @@ of webhooks needs httpx and is in :mod:`.webhook_sender`.
 """
 
 from .authentication import Authenticator, is_loopback, is_signature
-from .headers import DATA_HEADERS, DATA_POLICY, PAGE_POLICY, with_security
+from .headers import DATA_HEADERS, DATA_HEADERS_TLS, DATA_POLICY, PAGE_POLICY, with_security
 from .keys import KeyRecord, new_key
 from .limits import BodyLimits, Excess, LimitedBodies, excess_of, read_body, replay_body
 from .listening import TlsSettings, check_listening, uvicorn_arguments
@@ -21,6 +21,7 @@ from .webhook_signatures import new_webhook_secret, verify_webhook, webhook_head
 __all__ = [
     "ANONYMOUS",
     "DATA_HEADERS",
+    "DATA_HEADERS_TLS",
     "DATA_POLICY",
     "EXPLANATIONS",
     "LOOPBACK",

@@ -25,6 +25,8 @@ DATA_HEADERS: tuple[Header, ...] = (*ALWAYS, (b"content-security-policy", DATA_P
 """On every answer that is no page."""
 
 _HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+DATA_HEADERS_TLS: tuple[Header, ...] = (*DATA_HEADERS, _HSTS)
+"""The same over TLS."""
 
 
 def with_security(headers: Sequence[Header], *, scheme: str) -> list[Header]:
