@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ...errors import InputError, ShapeError
@@ -29,6 +30,8 @@ from .simulate import LARGEST_NOTIONAL, Part, Simulation
 Array = NDArray[np.float64]
 _WORST_FIRST = (Status.FALLBACK, Status.STALE, Status.DEGRADED, Status.OK)
 _BPS, _CENTS = 1e4, 100.0
+_EPSILON = 2.0**-52
+_Kinds = tuple[tuple[float, float], tuple[float, float]]
 
 
 class ScenarioBook:
@@ -104,67 +107,73 @@ class ScenarioBook:
             If there is no position, one is not finite or too large, or one has no quote.
         """
         held = _quotes_of(positions, quotes)
-        notional = np.fromiter(positions.values(), np.float64, len(positions))
-        rates = np.array([_rates(quote) for quote in held]) / _BPS  # (k, 2 kinds, 2 sides)
-        amounts = notional[:, None, None] * rates
-        single = np.where(notional[:, None] >= 0, amounts[..., 0], -amounts[..., 1])  # (k, kinds)
+        amounts = _amounts(positions, held)
+        # Small portfolios are the rule, and for them a list is faster than an array.
+        single = [[max(long, short) for long, short in kinds] for kinds in amounts]
         shares, losses, worst = self._shares(list(positions), amounts, single)
-        total = shares.sum(axis=0)
-        kind = int(total.argmax())  # a maintenance margin is never above the initial one
+        totals = [math.fsum(kind) for kind in zip(*shares, strict=True)]
+        kind = 0 if totals[0] >= totals[1] else 1  # maintenance is never above initial
         # What the sums can be off by, so that rounding errors never lower a margin.
-        slack = float(single.sum()) * len(held) * 8 * np.finfo(float).eps
-        sum_of_margins = _up(math.fsum(single[:, 0]))
-        initial = min(_up(float(total[kind]) + slack), sum_of_margins)
-        tail = np.partition(losses[0], -self.tail_scenarios)[-self.tail_scenarios :]
+        slack = 8.0 * _EPSILON * len(held) * math.fsum(map(sum, single))
+        sum_of_margins = _up(math.fsum(kinds[0] for kinds in single))
+        initial = min(_up(totals[kind] + slack), sum_of_margins)
+        tail = sorted(losses)[-self.tail_scenarios :]
         return Simulation(
             initial_margin=initial,
-            maintenance_margin=min(_up(float(total[1]) + slack), initial),
+            maintenance_margin=min(_up(totals[1] + slack), initial),
             sum_of_margins=sum_of_margins,
             diversification=round(sum_of_margins - initial, 2),
-            worst_loss=_up(max(float(losses[0, worst[0]]), 0.0)),
-            worst_scenario=self.names[int(worst[0])],
-            expected_shortfall=_up(float(tail.mean())),
+            worst_loss=_up(max(losses[worst], 0.0)),
+            worst_scenario=self.names[worst],
+            expected_shortfall=_up(math.fsum(tail) / len(tail)),
             tail_scenarios=self.tail_scenarios,
-            rounding=initial - math.fsum(shares[:, kind]),
-            parts=self._parts(positions, single[:, 0], shares[:, kind]),
+            rounding=initial - math.fsum(part[kind] for part in shares),
+            parts=[
+                Part(
+                    instrument=name,
+                    notional=notional,
+                    single_margin=_up(alone[0]),
+                    share=part[kind],
+                    offset=name in self._index,
+                )
+                for (name, notional), alone, part in zip(
+                    positions.items(), single, shares, strict=True
+                )
+            ],
             status=_worst_status(held),
             observed_at=min(quote.observed_at for quote in held),
             valid_until=min(quote.valid_until for quote in held),
         )
 
     def _shares(
-        self, names: Sequence[str], amounts: Array, single: Array
-    ) -> tuple[Array, Array, NDArray[np.intp]]:
-        """Return Euler shares (k, kinds), losses (kinds, s), and the worst scenario by kind.
+        self, names: Sequence[str], amounts: Sequence[_Kinds], single: Sequence[Sequence[float]]
+    ) -> tuple[list[list[float]], list[float], int]:
+        """Return Euler shares by position and kind, initial losses by scenario, and the worst one.
 
         What has no scenarios loses its margin in all of them.
         """
-        rows = np.array([self._index.get(name, -1) for name in names])
-        known = rows >= 0
-        moves = self._moves[rows] * known[:, None, None]  # (k, 2 sides, s)
-        alone = np.where(known[:, None], 0.0, single)
-        n_kinds = single.shape[1]
-        by_side = np.ascontiguousarray(amounts.transpose(1, 0, 2)).reshape(n_kinds, -1)
-        losses = by_side @ moves.reshape(-1, len(self.names)) + alone.sum(axis=0)[:, None]
+        rows = [self._index.get(name, -1) for name in names]
+        alone = [[0.0, 0.0] if row >= 0 else one for row, one in zip(rows, single, strict=True)]
+        moves = self._moves[rows]  # (k, 2 sides, s)
+        if -1 in rows:
+            moves *= np.array([[[row >= 0]] for row in rows])
+        by_side = np.array(amounts).transpose(1, 0, 2).reshape(2, -1)
+        losses = by_side @ moves.reshape(-1, len(self.names))  # (2 kinds, s)
         worst = losses.argmax(axis=1)
-        at_worst = moves[:, :, worst]  # (k, sides, kinds)
-        parts = (amounts.transpose(0, 2, 1) * at_worst).sum(axis=1) + alone
-        parts *= losses[np.arange(n_kinds), worst] > 0.0
-        return self._offset * parts + (1.0 - self._offset) * single, losses, worst
-
-    def _parts(self, positions: Mapping[str, float], single: Array, shares: Array) -> list[Part]:
-        return [
-            Part(
-                instrument=name,
-                notional=notional,
-                single_margin=_up(alone),
-                share=share,
-                offset=name in self._index,
-            )
-            for (name, notional), alone, share in zip(
-                positions.items(), single.tolist(), shares.tolist(), strict=True
-            )
+        base = [math.fsum(kind) for kind in zip(*alone, strict=True)]
+        counted = [base[kind] + float(losses[kind, worst[kind]]) > 0.0 for kind in (0, 1)]
+        at_worst = moves[:, :, worst].tolist()
+        shares = [
+            [
+                (1.0 - self._offset) * one[kind]
+                + self._offset
+                * counted[kind]
+                * (money[kind][0] * move[0][kind] + money[kind][1] * move[1][kind] + full[kind])
+                for kind in (0, 1)
+            ]
+            for money, move, full, one in zip(amounts, at_worst, alone, single, strict=True)
         ]
+        return shares, (losses[0] + base[0]).tolist(), int(worst[0])
 
 
 class TableScenarios:
@@ -192,7 +201,7 @@ class TableScenarios:
         rows = self._table.rows
         quotes = {name: rows[name].quote for name in positions if name in rows}
         found = self.book.simulate(positions, quotes)
-        return {name: getattr(found, name) for name in found.__struct_fields__}
+        return asdict(found)
 
 
 def _units(returns: Array, instruments: Sequence[str]) -> Array:
@@ -229,12 +238,18 @@ def _quotes_of(positions: Mapping[str, float], quotes: Mapping[str, Quote]) -> l
     return [quotes[name] for name in positions]
 
 
-def _rates(quote: Quote) -> tuple[tuple[int, int], tuple[int, int]]:
-    long, short = quote.long, quote.short
-    return (
-        (long.initial_margin_bps, short.initial_margin_bps),
-        (long.maintenance_margin_bps, short.maintenance_margin_bps),
-    )
+def _amounts(positions: Mapping[str, float], quotes: Sequence[Quote]) -> list[_Kinds]:
+    """Return initial and maintenance margin of each position, as a long and as minus a short.
+
+    The positive one of the two is the margin of the position by itself.
+    """
+    found: list[_Kinds] = []
+    for notional, quote in zip(positions.values(), quotes, strict=True):
+        unit, long, short = notional / _BPS, quote.long, quote.short
+        initial = (unit * long.initial_margin_bps, -unit * short.initial_margin_bps)
+        lower = (unit * long.maintenance_margin_bps, -unit * short.maintenance_margin_bps)
+        found.append((initial, lower))
+    return found
 
 
 def _worst_status(quotes: Sequence[Quote]) -> str:

@@ -71,12 +71,15 @@ class RateLimiter:
     def take(self, name: str, rate: Rate) -> Allowance:
         """Take one request out of a bucket, if there is one."""
         now = self._now()
-        interval = max(1, int(1e9 / rate.per_s))
-        full_at = max(self._full_at.get(name, 0), now)
+        interval = int(1e9 / rate.per_s) or 1
+        full_at = self._full_at.get(name, 0)
+        known = full_at > 0
+        if full_at < now:
+            full_at = now
         room = rate.burst * interval - (full_at - now)
         if room < interval:
             return Allowance(False, rate.burst, 0, (interval - room) / 1e9)
-        if name not in self._full_at and len(self._full_at) >= self._capacity:
+        if not known and len(self._full_at) >= self._capacity:
             self._make_room(now)
         self._full_at[name] = full_at + interval
         return Allowance(
