@@ -130,13 +130,7 @@ def _stamp_of(path: Path) -> tuple[int, ...]:
 
 def _read(path: Path) -> tuple[tuple[int, ...], Mapping[str, KeyRecord]]:
     stamp = _stamp_of(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise InputError(f"the keys file must be readable, {path}: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
-        _check(path, os.fstat(descriptor))
-        content = file.read(_LARGEST_FILE)
+    content = _content(path)
     try:
         found = _decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -147,6 +141,20 @@ def _read(path: Path) -> tuple[tuple[int, ...], Mapping[str, KeyRecord]]:
     if len(keys) != len(found.keys):
         raise InputError(f"every key must be in the file once, {path} has an identifier twice")
     return stamp, MappingProxyType(keys)
+
+
+def _content(path: Path) -> bytes:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise InputError(f"the keys file must be readable, {path}: {error.strerror}") from error
+    try:
+        _check(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(_LARGEST_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def _check(path: Path, status: os.stat_result) -> None:
