@@ -205,7 +205,7 @@ class TableScenarios:
 
 
 def _units(returns: Array, instruments: Sequence[str]) -> Array:
-    """Return falls and minus rises in units of the worst ones, shape (n, 2, s)."""
+    """Return falls and rises in units of the worst ones, shape (n, 2, s)."""
     if not np.isfinite(returns).all():
         row = int(np.argmin(np.isfinite(returns).all(axis=1)))
         raise InputError(
@@ -219,7 +219,7 @@ def _units(returns: Array, instruments: Sequence[str]) -> Array:
         raise InputError(
             f"every instrument must fall in a scenario and rise in one, {instruments[row]} does not"
         )
-    units: Array = np.stack([fall, -rise], axis=1) / scale[..., None]
+    units: Array = np.stack([fall, rise], axis=1) / scale[..., None]
     units.setflags(write=False)
     return units
 

@@ -83,11 +83,13 @@ class Memory:
         self.ready = True
         self.paused = False
         self.done: list[str] = []
+        self.waiting = False
         self.hold: asyncio.Event | None = None
         self.broken: Exception | None = None
 
     async def accept(self, observations: Sequence[Observation], *, by: str) -> list[Receipt]:
         if self.hold is not None:
+            self.waiting = True
             await self.hold.wait()
         if self.broken is not None:
             raise self.broken
@@ -114,6 +116,7 @@ class Memory:
 
     async def command(self, name: str, arguments: Mapping[str, Any], *, by: str) -> dict[str, Any]:
         if self.hold is not None:
+            self.waiting = True
             await self.hold.wait()
         if self.broken is not None:
             raise self.broken
@@ -205,7 +208,7 @@ def build(
             additions=additions or Additions(updates=Updates(), metrics=_metrics),
             settings=settings,
             state_dir=tmp_path / "state" if state else None,
-            limiter=limiter or RateLimiter(now=clock.now),
+            limiter=RateLimiter(now=clock.now) if limiter is None else limiter,
         )
 
     return make

@@ -34,7 +34,7 @@ def width_of(value: object) -> int:
     return 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(value=VALUES, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
 def test_what_passes_is_small_shallow_and_narrow_and_nothing_else_is_refused(
     value, indent, ascii_only
@@ -48,7 +48,7 @@ def test_what_passes_is_small_shallow_and_narrow_and_nothing_else_is_refused(
         assert (found is None) is small
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=200) | st.text('[]{},":\\ a1', max_size=200).map(str.encode))
 def test_a_body_that_passes_and_decodes_keeps_the_limits_whatever_its_bytes(body):
     if excess_of(body, limits=LIMITS) is not None:

@@ -63,7 +63,7 @@ def test_buckets_are_apart():
     assert not limiter.take("a", Rate(1.0, 1)).allowed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     steps=st.lists(st.integers(0, 3 * SECOND), max_size=60),
     per_s=st.floats(0.1, 100.0),

@@ -225,7 +225,7 @@ class Plan(RuleBasedStateMachine):
 
 
 TestPlan = Plan.TestCase
-TestPlan.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPlan.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 class Receiver:
