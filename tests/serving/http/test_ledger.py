@@ -120,7 +120,7 @@ class RepeatableMachine(Machine):
     repeatable = True
 
 
-STEPS = settings(max_examples=60, stateful_step_count=30, deadline=None)
+STEPS = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestMachine = Machine.TestCase
 TestMachine.settings = STEPS
 TestRepeatableMachine = RepeatableMachine.TestCase

@@ -57,7 +57,7 @@ def worlds(draw: st.DrawFn) -> tuple[ScenarioBook, dict[str, Quote]]:
 
 amounts = st.floats(-1e9, 1e9, allow_nan=False)
 portfolios = st.dictionaries(st.sampled_from(NAMES), amounts, min_size=1)
-usual = settings(max_examples=100, deadline=None)
+usual = settings(max_examples=40, deadline=None)
 
 
 @usual
