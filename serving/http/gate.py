@@ -227,7 +227,7 @@ class Gate:
             guest = self._door.enter(
                 headers,
                 client[0] if client else "",
-                scope_needed("GET", scope["path"]),
+                scope_needed("GET", scope["path"]) or _READ,  # a socket is never a page
                 request=SignedRequest(method="GET", target=_target(scope)),
             )
         except ProblemError as error:
