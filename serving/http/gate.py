@@ -206,7 +206,7 @@ class Gate:
                 raise ProblemError(REQUEST_TIMEOUT, "The body did not come in time.") from None
         if found is Excess.GONE:
             raise Gone
-        excess = found if isinstance(found, Excess) else None
+        excess: Excess | None = found if isinstance(found, Excess) else None
         if isinstance(found, bytes) and not typed:
             excess = excess_of(found, limits=limits)
         if excess is not None:

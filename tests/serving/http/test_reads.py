@@ -107,7 +107,7 @@ def test_a_known_tag_is_answered_304_without_a_body(build, call, tokens, what):
 def test_age_grows_by_whole_seconds_and_is_never_negative(build, call, tokens, clock):
     app = build(limiter=RateLimiter())
 
-    def age() -> str | None:
+    def age():
         found = call(app, "GET", "/v1/margins/BTC-PERP", token=tokens["read"])
         return found.headers.get("age")
 

@@ -51,7 +51,7 @@ def worlds(draw: st.DrawFn) -> tuple[ScenarioBook, dict[str, Quote]]:
         for _ in range(2):
             initial = draw(st.integers(1, 10_000))
             sides.append(side(initial, draw(st.integers(0, initial))))
-        quotes[name] = quote(name, *sides)
+        quotes[name] = quote(name, sides[0], sides[1])
     return book, quotes
 
 

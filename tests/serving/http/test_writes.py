@@ -16,7 +16,7 @@ OTHER = [{"type": "tick", "instrument": "BTC-PERP", "time": 6, "price": 4.0}]
 
 def code_of(answer) -> str:
     assert answer.headers["content-type"] == "application/problem+json"
-    return answer.json()["type"].rsplit("/", 1)[1]
+    return str(answer.json()["type"].rsplit("/", 1)[1])
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_token_gives_its_key_and_one_letter_less_gives_nothing(path, clock):
     for header in (bearer(token), b"bearer  " + token.encode()):
         found = authenticator.authenticate(header, address="")
         assert isinstance(found, Principal)
-        assert (found.id, found.scopes) == (record.id, {Scope.READ, Scope.ADMIN})
+        assert (found.id, found.scopes) == (record.id, frozenset({Scope.READ, Scope.ADMIN}))
     other = token[:-1] + ("A" if token[-1] != "A" else "B")
     unknown = token.replace(record.id, "a" * 12)
     assert authenticator.authenticate(bearer(other), address="") is Refusal.UNKNOWN
@@ -207,11 +207,8 @@ def test_a_revoked_key_cannot_sign(signed, path, clock):
 def test_a_full_nonce_cache_refuses_instead_of_forgetting(signed, clock):
     _, token, _ = signed
     cache = NonceCache(capacity=2)
-    signatures = [
-        read_signature(sign_request(REQUEST, token=token, now=clock.now()).encode())
-        for _ in range(3)
-    ]
-    assert None not in signatures
+    headers = [sign_request(REQUEST, token=token, now=clock.now()).encode() for _ in range(3)]
+    signatures = [one for one in map(read_signature, headers) if one is not None]
     used = [cache.use(one, now=clock.now()) for one in signatures]
     assert used == [None, None, Refusal.BUSY]
     assert cache.use(signatures[0], now=clock.now()) is Refusal.REPLAY
