@@ -19,6 +19,15 @@ def code_of(answer) -> str:
     return str(answer.json()["type"].rsplit("/", 1)[1])
 
 
+async def until(condition) -> None:
+    """Let others run until something is so; steps of the loop, no time."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come to that")
+
+
 @pytest.fixture
 def post(call, tokens):
     def send(app, url, *, key="k", body=None, who="all"):
@@ -97,8 +106,7 @@ def test_while_a_request_runs_the_same_one_is_told_to_wait(build, call, tokens, 
     async def play():
         service.hold = asyncio.Event()
         first = asyncio.create_task(call.send(app, "POST", "/v1/commands/pause", **sent))
-        while not service.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: service.waiting)
         second = await call.send(app, "POST", "/v1/commands/pause", **sent)
         service.hold.set()
         return await first, second
@@ -118,8 +126,7 @@ def test_a_write_that_takes_too_long_goes_on_and_its_answer_waits(build, call, t
         service.hold = asyncio.Event()
         late = await call.send(app, "POST", "/v1/commands/pause", **sent)
         service.hold.set()
-        while not service.done:
-            await asyncio.sleep(0)
+        await until(lambda: service.done)
         return late, await call.send(app, "POST", "/v1/commands/pause", **sent)
 
     late, again = call.runner.run(play())
@@ -171,8 +178,7 @@ def test_a_command_that_a_crash_cut_off_is_not_repeated_after_the_restart(
     async def crash():
         service.hold = asyncio.Event()
         task = asyncio.create_task(call.send(app, "POST", "/v1/commands/rollback", **sent))
-        while not (tmp_path / "state/idempotency-commands.jsonl").read_bytes():
-            await asyncio.sleep(0)
+        await until((tmp_path / "state/idempotency-commands.jsonl").read_bytes)
         written = (tmp_path / "state/idempotency-commands.jsonl").read_bytes()
         task.cancel()
         service.hold.set()
