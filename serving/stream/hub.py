@@ -283,14 +283,15 @@ class Subscription:
     def _snapshot(self, reason: Reason) -> Iterator[Delivery]:
         hub = self._hub
         rows = hub._newer(0, self._wanted)
-        self._read = self._sent = hub.sequence
-        place = hub._place(hub.sequence)
+        # One place for all of it: quotes may be published between two chunks.
+        now = self._read = self._sent = hub.sequence
+        place = hub._place(now)
         unknown = sorted(name for name in self._wanted or () if name not in hub._rows)
         resync = Resync(reason=reason, quotes=len(rows), unknown=unknown, resume_from=place)
         start = self._control(RESYNC, resync)
         hub._snapshots += 1
         hub._delivered += len(rows)
         yield Delivery(type=RESYNC, body=start.body, resume_from="" if rows else place)
-        head = head_of(SNAPSHOT, f"{place}-snapshot", sequence=hub.sequence, previous=hub.sequence)
+        head = head_of(SNAPSHOT, f"{place}-snapshot", sequence=now, previous=now)
         for left, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
             yield Delivery(type=SNAPSHOT, body=head + row.tail, resume_from="" if left else place)

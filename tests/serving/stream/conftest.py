@@ -1,8 +1,9 @@
 """Quotes, a clock and a real server on loopback, for the tests of streams."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -83,6 +84,19 @@ class Service:
 
         self.act(act)
 
+    def wait_until_left(self) -> None:
+        """Wait until every connection is gone.
+
+        uvicorn 0.54 raises when it stops while a WebSocket has been closed by its reader and still
+        has bytes to send.
+        """
+        pause = threading.Event()
+        for _ in range(1_000):
+            if not self._server.server_state.connections:
+                return
+            pause.wait(0.01)
+        raise AssertionError("connections were left open")
+
     def act(self, action: Callable[[], object]) -> None:
         """Run something in the loop of the server and wait for it."""
         done = threading.Event()
@@ -95,8 +109,6 @@ class Service:
 def _served(
     limits: StreamLimits | None, refusal: Refusal | None, origins: tuple[str, ...]
 ) -> Iterator[Service]:
-    import asyncio
-
     hub = Hub(HandClock(), limits=limits, epoch="e1")
     routes = make_stream_routes(hub, authorise=lambda _: refusal, allowed_origins=origins)
     config = uvicorn.Config(
@@ -144,8 +156,6 @@ def make_quote() -> Callable[[str, int], Quote]:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Service]]:
     """Return a function that starts a service; all are stopped after the test."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def start(
