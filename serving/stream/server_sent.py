@@ -17,7 +17,7 @@ from .hub import Hub, Subscription
 from .records import Delivery
 from .wire import problem_bytes, problem_of, woken
 
-_RETRY_MS = 2_000
+_RETRY_MS = 1_000
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),

@@ -40,7 +40,7 @@ def test_a_snapshot_then_changes_with_places_to_resume_from(serve):
     with opened(service) as (response, stream):
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert response.headers["cache-control"] == "no-store"
-        assert next(stream) == {"retry": "2000"}
+        assert next(stream) == {"retry": "1000"}
         resync, first, last = (next(stream) for _ in range(3))
         assert resync["event"] == "dev.foremargin.resync.v1"
         assert "id" not in resync
