@@ -81,15 +81,21 @@ class Hub:
             snapshots=self._snapshots,
         )
 
+    @property
+    def spacing_s(self) -> float:
+        """Shortest time between two rounds of one stream, seconds."""
+        return self._subscribers / self.limits.rounds_per_s
+
     def publish(self, quotes: Iterable[Quote]) -> None:
         """Take in quotes, in their order, and wake whoever is subscribed to one of them."""
-        woken = set[Subscription]()
+        before, woken = self._sequence, set[Subscription]()
         for quote in quotes:
             self._sequence += 1
             name = quote.instrument
             self._rows.pop(name, None)
             self._rows[name] = _Row(self._sequence, name, tail_of(quote))
             woken |= self._readers_of.get(name, set())
+        if self._sequence > before:
             woken |= self._readers_of_all
         for reader in woken:
             reader.wake()

@@ -14,6 +14,10 @@ class StreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Names in one subscription; "all" is not limited by it.
     chunk_bytes : int
         A chunk of deliveries ends with the event that brings it to this size.
+    rounds_per_s : int
+        Rounds of all streams together. With n of them each waits n divided by this, seconds,
+        between two of its own, and what comes meanwhile travels in one piece; what comes after
+        silence is sent at once.
     heartbeat_s : float
         A stream that was silent for so long gets a heartbeat.
     slowest_s : float
@@ -29,6 +33,7 @@ class StreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     subscribers: int = 1_000
     instruments: int = 10_000
     chunk_bytes: int = 262_144
+    rounds_per_s: int = 2_000
     heartbeat_s: float = 15.0
     slowest_s: float = 60.0
     first_message_s: float = 10.0

@@ -73,10 +73,12 @@ class ServerSentEvents:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await _send_body(send, b"retry: %d\n\n" % _RETRY_MS)
         while not self._hub.closed and loop.time() < end:
+            started = loop.time()
             async with asyncio.timeout(limits.slowest_s):
                 for chunk in subscription.round():
                     await _send_body(send, b"".join(map(_event, chunk)))
                     await asyncio.sleep(0)  # a send that needs no waiting would not let others run
+            await asyncio.sleep(started + self._hub.spacing_s - loop.time())
             rest = min(limits.heartbeat_s, end - loop.time())
             if not await woken(self._wake, within_s=rest) and loop.time() < end:
                 async with asyncio.timeout(limits.slowest_s):

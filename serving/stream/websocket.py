@@ -169,6 +169,7 @@ class WebSocketConversation:
                 raise _Close(1001, "the service stops")
             if self._subscription is None:
                 continue
+            started = loop.time()
             try:
                 async with asyncio.timeout(limits.slowest_s):
                     await self._send_round(self._subscription)
@@ -176,6 +177,7 @@ class WebSocketConversation:
                         await self._send([self._subscription.heartbeat()])
             except TimeoutError:
                 raise _Close(1013, "too slow; resume, or subscribe to less") from None
+            await asyncio.sleep(started + self._hub.spacing_s - loop.time())
         raise _Close(1000, "resume")
 
     async def _send_round(self, subscription: Subscription) -> None:

@@ -118,7 +118,11 @@ class Service:
         return f"http://127.0.0.1:{self.wire.port}"
 
     def publish(self, *quotes: Quote) -> None:
-        self.act(lambda: (self.table.write(quotes), self.hub.publish(quotes)))
+        def both() -> None:
+            self.table.write(quotes)
+            self.hub.publish(quotes)
+
+        self.act(both)
 
     def start_hub_again(self) -> None:
         """Do to streams what a restart of the service does."""

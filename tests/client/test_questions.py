@@ -5,6 +5,7 @@ import hmac
 import math
 import random
 import time
+from typing import Any
 
 import httpx
 import msgspec
@@ -27,6 +28,7 @@ from foremargin.client import (
 )
 from foremargin.client.exchange import Answer, Attempt, Call, Exchange, Wait
 from foremargin.errors import ForemarginError, InputError
+from foremargin.serving.observations import Bar as ServedBar
 from foremargin.serving.observations import decode_observations
 
 QUICK = RetryPolicy(first_wait_s=0.001, deadline_s=3.0, attempt_s=1.0)
@@ -65,6 +67,7 @@ def test_observations_travel_as_the_service_reads_them(connect, service):
     assert [r.outcome for r in receipts] == ["accepted"] * 3
     read = decode_observations(service.heard[-1].body)
     assert [type(each).__name__ for each in read] == ["Bar", "Tick", "OraclePrice"]
+    assert isinstance(read[0], ServedBar)
     assert read[0].more == {"volume": 7.0}
 
 
@@ -318,7 +321,7 @@ def test_every_attempt_is_signed_anew_over_what_was_sent(connect, service, make_
 def test_signatures_are_the_reference_values():
     # Computed with `openssl dgst -sha256 -hmac`; the derived key of the second scheme with
     # `openssl dgst -sha256 -mac HMAC -macopt hexkey:`.
-    options = {"clock": lambda: 1_700_000_000_999_999_999, "nonce": lambda: "n" * 22}
+    options: Any = {"clock": lambda: 1_700_000_000_999_999_999, "nonce": lambda: "n" * 22}
     signed = RequestSigner(TOKEN, **options).headers("POST", "/v1/x?a=1", b"{}")
     assert signed == {
         "x-foremargin-key": "abcdefghijkl",

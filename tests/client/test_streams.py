@@ -170,7 +170,8 @@ def test_something_else_than_a_stream_is_an_error(connect, service):
     client = connect()
     with pytest.raises(ValueError, match="telegraph"):
         client.stream(transport="telegraph")
-    for wrong in ([], "A"):
+    nothing: list[str] = []
+    for wrong in (nothing, "A"):
         with pytest.raises(InputError, match="a collection of names, or None for all"):
             client.stream(wrong)
 
@@ -252,6 +253,7 @@ def test_a_snapshot_that_is_cut_off_changes_nothing():
     follower.lost()
     assert follower.resume_from == "e-1"
     (changed,) = follower.receive(event("quote", 1, 9, quote_of(5)))
+    assert isinstance(changed, Changed)
     assert (changed.quote.sequence, changed.missed) == (5, 3)
 
 
@@ -283,8 +285,8 @@ def test_an_error_event_raises_and_events_of_a_newer_service_pass():
 
 
 def test_what_the_end_of_a_connection_means():
-    for code in (1003, 1007, 1008, 1009):
-        assert isinstance(closed(code, "why"), ProblemError)
+    for final in (1003, 1007, 1008, 1009):
+        assert isinstance(closed(final, "why"), ProblemError)
     for code in (None, 1000, 1001, 1006, 1011, 1012, 1013):
         assert isinstance(closed(code, ""), Lost)
     assert isinstance(not_opened(ConnectionRefusedError("no")), Lost)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ KEYS = [bytes([n]) * 32 for n in (1, 2, 3)]
 SIGNERS = [eth_account.Account.from_key(key).address for key in KEYS]
 
 
-def typed(**message: int) -> dict:
+def typed(**message: int) -> dict[str, Any]:
     domain = {"chainId": 1, "verifyingContract": CONTRACT, "name": "foremargin", "version": "1"}
     return {
         "types": {
@@ -42,7 +43,9 @@ def signed(*keys: bytes, **message: int) -> SignedUpdate:
     return SignedUpdate(typed_data=data, signatures=signatures)
 
 
-def check(update: SignedUpdate, *signers: str, threshold: int = 1, chain_id: int = 1) -> dict:
+def check(
+    update: SignedUpdate, *signers: str, threshold: int = 1, chain_id: int = 1
+) -> dict[str, Any]:
     return verified_message(
         update,
         signers=signers,

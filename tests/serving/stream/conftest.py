@@ -101,7 +101,12 @@ class Service:
         """Run something in the loop of the server and wait for it."""
         done = threading.Event()
         loop = self._server.own_loop  # type: ignore[attr-defined]
-        loop.call_soon_threadsafe(lambda: (action(), done.set()))
+
+        def run() -> None:
+            action()
+            done.set()
+
+        loop.call_soon_threadsafe(run)
         assert done.wait(10.0)
 
 

@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 from datetime import datetime
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 
@@ -20,7 +21,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 URI_REFERENCE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
-def cloudevents_faults(event: dict) -> list[str]:
+def cloudevents_faults(event: dict[str, Any]) -> list[str]:
     """Return what CloudEvents 1.0.2, its JSON format 3.1 and the extensions used do not allow."""
     faults = [
         f"{key} is missing" for key in ("id", "source", "specversion", "type") if not event.get(key)
@@ -49,7 +50,7 @@ def cloudevents_faults(event: dict) -> list[str]:
 
 
 @pytest.fixture
-def every_event(clock, make_quote) -> list[dict]:
+def every_event(clock, make_quote) -> list[dict[str, Any]]:
     """One event at least of every type."""
     hub = Hub(clock, epoch="e1")
     names = ["A", "BTC/USDT:USDT"]
@@ -106,7 +107,7 @@ def test_the_source_is_the_address_of_the_margin_and_the_time_that_of_the_quote(
     )
 
 
-def resolved(document: dict, reference: str) -> object:
+def resolved(document: dict[str, Any], reference: str) -> object:
     found: object = document
     for step in reference.removeprefix("#/").split("/"):
         assert isinstance(found, dict)

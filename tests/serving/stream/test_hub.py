@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -223,7 +224,7 @@ def test_a_slow_reader_gets_the_newest_only_and_is_told_what_it_missed(hub):
     for delivery in all_of(reader):
         follower.receive(delivery.body)
     hub.publish([quote("A", n) for n in range(2, 10)] + [quote("B", 2)])
-    events = [event for d in all_of(reader) for event in follower.receive(d.body)]
+    events: list[Any] = [event for d in all_of(reader) for event in follower.receive(d.body)]
     assert [(e.quote.instrument, e.quote.sequence, e.missed) for e in events] == [
         ("A", 9, 7),
         ("B", 2, 0),
@@ -322,9 +323,11 @@ def test_a_snapshot_that_was_cut_off_is_not_resumed_from(hub):
 def test_names_without_a_quote_are_told_and_come_later(hub):
     reader, follower = hub.subscribe({"A", "NEW"}, wake=_nothing), Follower()
     (snapshot,) = [event for d in all_of(reader) for event in follower.receive(d.body)]
+    assert isinstance(snapshot, Snapshot)
     assert snapshot.unknown == ["A", "NEW"]
     hub.publish([quote("NEW", 1)])
     (event,) = [event for d in all_of(reader) for event in follower.receive(d.body)]
+    assert isinstance(event, Changed)
     assert event.quote.instrument == "NEW"
 
 
@@ -336,7 +339,7 @@ def test_limits_are_kept(hub):
     first = small.subscribe({"A", "B"}, wake=_nothing)
     with pytest.raises(InputError, match="at most 2 instruments, named 3"):
         first.change({"A", "B", "C"})
-    assert first.instruments == {"A", "B"}
+    assert first.instruments == frozenset({"A", "B"})
     with pytest.raises(InputError, match="at most 1 streams"):
         small.subscribe(None, wake=_nothing)
     first.close()

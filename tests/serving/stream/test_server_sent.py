@@ -7,13 +7,15 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from foremargin.client import Follower
+from foremargin.client import Follower, Snapshot
 from foremargin.client.server_sent import EventReader
 from foremargin.serving.stream import Refusal, StreamLimits
 
 
 @contextmanager
-def opened(service, query: str = "", **headers: str) -> Iterator[tuple[httpx.Response, Iterator]]:
+def opened(
+    service, query: str = "", **headers: str
+) -> Iterator[tuple[httpx.Response, Iterator[dict[str, str]]]]:
     address = f"http://127.0.0.1:{service.port}/v1/events{query}"
     with (
         httpx.Client(trust_env=False, timeout=5.0) as client,
@@ -29,9 +31,8 @@ def blocks(response: httpx.Response) -> Iterator[dict[str, str]]:
         rest += text
         while "\n\n" in rest:
             block, rest = rest.split("\n\n", 1)
-            yield dict(
-                line.split(": ", 1) if ": " in line else ("", line) for line in block.split("\n")
-            )
+            cut = [line.partition(": ") for line in block.split("\n")]
+            yield {name if colon else "": value if colon else name for name, colon, value in cut}
 
 
 def test_a_snapshot_then_changes_with_places_to_resume_from(serve):
@@ -64,6 +65,7 @@ def test_a_list_of_instruments_and_silence(serve):
         next(stream)
         follower.receive(next(stream)["data"])
         (snapshot,) = follower.receive(next(stream)["data"])
+        assert isinstance(snapshot, Snapshot)
         assert (set(snapshot.quotes), snapshot.unknown) == ({"B"}, ["C"])
         assert next(stream) == {"": ":"}
 

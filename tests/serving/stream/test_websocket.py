@@ -4,19 +4,21 @@ import json
 import re
 import socket
 import time
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
-from foremargin.client import Follower
+from foremargin.client import Changed, Follower, Snapshot
 from foremargin.serving.stream import Refusal, StreamLimits
 
 BATCH = "foremargin.batch.v1"
 
 
 def opened(service, *, batch: bool = False, **options):
-    wanted = [BATCH, "cloudevents.json"] if batch else ["cloudevents.json"]
+    wanted = [Subprotocol(name) for name in ([BATCH] if batch else []) + ["cloudevents.json"]]
     address = f"ws://127.0.0.1:{service.port}/v1/stream"
     return connect(address, subprotocols=wanted, compression=None, proxy=None, **options)
 
@@ -25,7 +27,7 @@ def ask(line, **message) -> None:
     line.send(json.dumps(message))
 
 
-def events(line, n: int) -> list[dict]:
+def events(line, n: int) -> list[dict[str, Any]]:
     return [json.loads(line.recv(timeout=5)) for _ in range(n)]
 
 
@@ -62,6 +64,7 @@ def test_batches_are_arrays_and_say_the_same(serve):
         body = line.recv(timeout=5)
         assert isinstance(json.loads(body), list)
         (snapshot,) = follower.receive(body)
+        assert isinstance(snapshot, Snapshot)
         assert set(snapshot.quotes) == {"A", "B"}
         assert snapshot.unknown == ["C"]
 
@@ -77,12 +80,13 @@ def test_a_subscription_grows_and_shrinks_and_each_time_a_snapshot_comes(serve):
             ({"type": "unsubscribe", "instruments": ["A", "B"]}, "changed", {"C"}),
         ):
             ask(line, **message)
-            found: list = []
+            found: list[Any] = []
             while not found:
                 found = follower.receive(line.recv(timeout=5))
             assert (found[0].reason, set(found[0].quotes)) == (reason, names)
         service.publish("A", "C")
         (change,) = follower.receive(line.recv(timeout=5))
+        assert isinstance(change, Changed)
         assert change.quote.instrument == "C"
 
 
