@@ -227,7 +227,7 @@ class AsyncClient:
             result: T = stop.value
             return result
 
-    async def _attempt(self, attempt: Attempt) -> Answer | httpx.TransportError:
+    async def _attempt(self, attempt: Attempt) -> Answer | httpx.RequestError:
         start = time.monotonic()
         request = attempt.request
         request.extensions["timeout"] = httpx.Timeout(attempt.timeout_s).as_dict()
@@ -236,7 +236,7 @@ class AsyncClient:
                 response = await self._http.send(request)
         except TimeoutError:
             return httpx.ReadTimeout("the answer took too long", request=request)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
         elapsed_s = time.monotonic() - start
         return Answer(response.status_code, response.headers, response.content, elapsed_s)
@@ -307,7 +307,7 @@ class AsyncStream:
             return
         try:
             response = await self._http.send(self._core.events_request(), stream=True)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Lost(f"could not connect: {type(error).__name__} {error}".rstrip()) from error
         try:
             if response.status_code != 200:
@@ -323,7 +323,7 @@ class AsyncStream:
             async for chunk in response.aiter_bytes():
                 for event in reader.feed(chunk):
                     yield event.data or None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Lost(f"connection lost: {type(error).__name__} {error}".rstrip()) from error
         raise Lost("the service ended the stream", wait_s=(reader.retry_ms or 0) / 1e3)
 

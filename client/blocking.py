@@ -220,7 +220,7 @@ class Client:
             result: T = stop.value
             return result
 
-    def _attempt(self, attempt: Attempt) -> Answer | httpx.TransportError:
+    def _attempt(self, attempt: Attempt) -> Answer | httpx.RequestError:
         start = time.monotonic()
         request = attempt.request
         request.extensions["timeout"] = httpx.Timeout(attempt.timeout_s).as_dict()
@@ -235,7 +235,7 @@ class Client:
                         return httpx.ReadTimeout("the answer took too long", request=request)
             finally:
                 response.close()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
         elapsed_s = time.monotonic() - start
         return Answer(response.status_code, response.headers, b"".join(chunks), elapsed_s)
@@ -305,7 +305,7 @@ class Stream:
             return
         try:
             response = self._http.send(self._core.events_request(), stream=True)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Lost(f"could not connect: {type(error).__name__} {error}".rstrip()) from error
         try:
             if response.status_code != 200:
@@ -321,7 +321,7 @@ class Stream:
             for chunk in response.iter_bytes():
                 for event in reader.feed(chunk):
                     yield event.data or None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Lost(f"connection lost: {type(error).__name__} {error}".rstrip()) from error
         raise Lost("the service ended the stream", wait_s=(reader.retry_ms or 0) / 1e3)
 

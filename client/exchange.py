@@ -89,7 +89,7 @@ class Answer(Struct, frozen=True):
     elapsed_s: float
 
 
-Reply: TypeAlias = Answer | httpx.TransportError | None
+Reply: TypeAlias = Answer | httpx.RequestError | None
 Plan: TypeAlias = Generator[Attempt | Wait, Reply, T]
 
 

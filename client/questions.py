@@ -1,6 +1,7 @@
 """What can be asked, as plans that both clients run."""
 
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,6 +37,7 @@ from .types import (
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
+_KEY = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 _CACHED = 4_096  # quotes; about a kilobyte each
 
 
@@ -198,7 +200,7 @@ class Questions:
                 method="POST",
                 path="/v1/observations",
                 body=_encode(list(observations)),
-                idempotency_key=idempotency_key or uuid4().hex,
+                idempotency_key=_key(idempotency_key),
                 accept=frozenset({200, 201, 202}),
             )
         )
@@ -219,7 +221,7 @@ class Questions:
                 method="POST",
                 path=f"/v1/commands/{escaped(name)}",
                 body=_encode(dict(arguments)),
-                idempotency_key=idempotency_key or uuid4().hex,
+                idempotency_key=_key(idempotency_key),
                 accept=frozenset({200, 202}),
             )
         )
@@ -253,6 +255,17 @@ def decoded(answer: Answer, kind: type[T]) -> T:
         raise AnswerError(
             f"the answer must be {getattr(kind, '__name__', kind)} as JSON, was not: {error}"
         ) from error
+
+
+def _key(given: str | None) -> str:
+    if given is None:
+        return uuid4().hex
+    if not _KEY.fullmatch(given):
+        raise InputError(
+            f"an idempotency key must be 1 to 128 visible ASCII characters without quotes and "
+            f"backslashes, was {given!r}"
+        )
+    return given
 
 
 def _must_be_finite(observation: Observation) -> None:

@@ -111,15 +111,28 @@ class Schedule(Struct, frozen=True, kw_only=True):
     ----------
     instrument : str
         Name.
-    effective, expiry : int
+    sequence : int
+        Of the quote.
+    status, basis : str
+        How far it can be trusted, and what it rests on.
+    effective, expires : int
         From when to when, ns UTC; the end is excluded.
+    horizon_s : int or None
+        Margin period of risk, seconds; None for a fixed margin, like ``tail_probability``.
+    tail_probability : float or None
+        Breach rate that the margin aims at.
     long, short : SideMargin
         Margins.
     """
 
     instrument: str
+    sequence: int = 0
+    status: str = ""
+    basis: str = ""
     effective: int
-    expiry: int
+    expires: int
+    horizon_s: int | None = None
+    tail_probability: float | None = None
     long: SideMargin
     short: SideMargin
 
@@ -143,18 +156,28 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class SignedUpdate(Struct, frozen=True, kw_only=True):
-    """The last signed update of an instrument.
+class SignedUpdate(Struct, frozen=True, kw_only=True, rename={"primary_type": "primaryType"}):
+    """The last signed update of an instrument: EIP-712 typed data, and signatures.
 
     Attributes
     ----------
-    typed_data : dict
-        EIP-712 typed data: ``types``, ``primaryType``, ``domain``, ``message``.
+    instrument : str
+        Name; it is not signed.
+    domain, message : dict
+        Where the signatures count, and what was signed; large numbers are decimal text.
+    primary_type : str
+        Name of the message's type.
+    types : dict or None
+        Fields of the types, where the service gives them.
     signatures : list of str
         65 bytes each, hexadecimal.
     """
 
-    typed_data: dict[str, Any]
+    instrument: str = ""
+    domain: dict[str, Any]
+    message: dict[str, Any]
+    primary_type: str
+    types: dict[str, list[dict[str, str]]] | None = None
     signatures: list[str]
 
 

@@ -200,7 +200,7 @@ class Service:
 
     async def schedule(self, request: Request) -> Response:
         quote = self.table.rows[request.path_params["name"]].quote
-        times = {"effective": quote.quoted_at, "expiry": quote.valid_until}
+        times = {"effective": quote.quoted_at, "expires": quote.valid_until}
         sides = {"long": quote.long, "short": quote.short}
         return _json({"instrument": quote.instrument, **times, **sides})
 

@@ -45,7 +45,7 @@ def test_every_question_has_a_typed_answer(connect, service):
     forecast = client.forecast("A")
     assert (forecast.sigma, forecast.regime, forecast.liquidity_cost) == (0.02, "calm", None)
     schedule = client.schedule("B")
-    assert schedule.expiry - schedule.effective == 600 * 10**9
+    assert schedule.expires - schedule.effective == 600 * 10**9
     simulated = client.simulate({"A": 1_000.0, "B": -1_000.0})
     assert simulated.margin == pytest.approx(100.2)
     assert simulated.answer["parts"] == {"scenario": simulated.margin}
@@ -242,6 +242,13 @@ def test_after_an_unreachable_service_the_key_is_there_to_ask_again(connect, ser
     assert len(service.taken) == 1
     with pytest.raises(ProblemError, match="422"):
         client.observations([], idempotency_key=found.value.idempotency_key)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "é", 'a"b', "a" * 129])
+def test_a_key_that_no_header_can_carry_is_not_sent(connect, service, key):
+    with pytest.raises(InputError, match="an idempotency key must be 1 to 128"):
+        connect().command("pause", idempotency_key=key)
+    assert service.heard == []
 
 
 @pytest.mark.parametrize("fault", [{"wait_s": 2.0}, {"drip": True}], ids=["late", "drop by drop"])

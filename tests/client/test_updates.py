@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 
 from foremargin.client import SignatureError, SignedUpdate, verified_message
@@ -16,49 +17,56 @@ KEYS = [bytes([n]) * 32 for n in (1, 2, 3)]
 SIGNERS = [eth_account.Account.from_key(key).address for key in KEYS]
 
 
-def typed(**message: int) -> dict[str, Any]:
-    domain = {"chainId": 1, "verifyingContract": CONTRACT, "name": "foremargin", "version": "1"}
-    return {
-        "types": {
-            "EIP712Domain": [
-                {"name": "name", "type": "string"},
-                {"name": "version", "type": "string"},
-                {"name": "chainId", "type": "uint256"},
-                {"name": "verifyingContract", "type": "address"},
-            ],
-            "Margin": [{"name": name, "type": "uint64"} for name in ("longBps", "sequence")],
-        },
-        "primaryType": "Margin",
-        "domain": domain,
-        "message": {"longBps": 500, "sequence": 7, **message},
-    }
+TYPES = {
+    "Margin": [
+        {"name": "longBps", "type": "uint32"},
+        {"name": "sequence", "type": "uint64"},
+        {"name": "market", "type": "bytes32"},
+    ]
+}
+DOMAIN = {"name": "foremargin", "version": "1", "chainId": 1, "verifyingContract": CONTRACT}
+MESSAGE = {"longBps": 500, "sequence": 2**60, "market": "0x" + "ab" * 32}
 
 
-def signed(*keys: bytes, **message: int) -> SignedUpdate:
-    data = typed(**message)
+def signed(*keys: bytes, **changes: Any) -> SignedUpdate:
     signatures = [
-        "0x" + eth_account.Account.sign_typed_data(key, full_message=data).signature.hex()
+        "0x" + eth_account.Account.sign_typed_data(key, DOMAIN, TYPES, MESSAGE).signature.hex()
         for key in keys
     ]
-    return SignedUpdate(typed_data=data, signatures=signatures)
+    told = {
+        "instrument": "A",
+        "domain": DOMAIN,
+        "primaryType": "Margin",
+        "types": TYPES,
+        "message": {**MESSAGE, "sequence": str(2**60)},  # more than 53 bits travel as text
+        "signatures": signatures,
+        **changes,
+    }
+    return msgspec.convert(told, SignedUpdate)
 
 
-def check(
-    update: SignedUpdate, *signers: str, threshold: int = 1, chain_id: int = 1
-) -> dict[str, Any]:
-    return verified_message(
-        update,
-        signers=signers,
-        chain_id=chain_id,
-        contract=CONTRACT.upper().replace("X", "x"),
-        threshold=threshold,
-    )
+def check(update: SignedUpdate, *signers: str, **options: Any) -> dict[str, Any]:
+    options = {"chain_id": 1, "contract": "0x" + "C0" * 20, **options}
+    return verified_message(update, signers=signers, **options)
 
 
 def test_what_the_expected_signers_signed_is_returned():
     update = signed(KEYS[0])
-    assert check(update, SIGNERS[0].lower()) == {"longBps": 500, "sequence": 7}
-    assert check(signed(*KEYS[:2]), *SIGNERS, threshold=2)["sequence"] == 7
+    assert check(update, SIGNERS[0].lower()) == MESSAGE
+    assert check(signed(*KEYS[:2]), *SIGNERS, threshold=2) == MESSAGE
+    domain = {"EIP712Domain": [{"name": "name", "type": "string"}]}
+    assert check(signed(KEYS[0], types={**TYPES, **domain}), SIGNERS[0]) == MESSAGE
+
+
+def test_the_caller_may_say_which_types_the_fields_have():
+    update = signed(KEYS[0], types=None)
+    assert check(update, SIGNERS[0], types=TYPES) == MESSAGE
+    with pytest.raises(InputError, match="types of the message must be given"):
+        check(update, SIGNERS[0])
+    narrow = {"Margin": [{**field, "type": "uint64"} for field in TYPES["Margin"][:2]]}
+    narrow["Margin"].append(TYPES["Margin"][2])
+    with pytest.raises(SignatureError, match="must have signed"):
+        check(signed(KEYS[0]), SIGNERS[0], types=narrow)
 
 
 @pytest.mark.parametrize(
@@ -66,27 +74,26 @@ def test_what_the_expected_signers_signed_is_returned():
     [
         (signed(KEYS[1]), SIGNERS[:1], {}, "must have signed, found 0x"),
         (signed(KEYS[0], KEYS[0]), SIGNERS, {"threshold": 2}, "2 of .* must have signed"),
-        (SignedUpdate(typed_data=typed(), signatures=[]), SIGNERS, {}, "found nobody"),
-        (
-            SignedUpdate(typed_data=typed(), signatures=["0x12"]),
-            SIGNERS,
-            {},
-            "must be signed typed",
-        ),
+        (signed(), SIGNERS, {}, "found nobody"),
+        (signed(signatures=["0x12"]), SIGNERS, {}, "must be signed typed data"),
         (signed(KEYS[0]), SIGNERS, {"chain_id": 5}, "for chain 5 and contract"),
-        (SignedUpdate(typed_data={}, signatures=[]), SIGNERS, {}, "was for None"),
+        (signed(KEYS[0]), SIGNERS, {"contract": "0x" + "11" * 20}, "and contract 0x11"),
+        (signed(KEYS[0], domain={}), SIGNERS, {}, "was for None"),
+        (signed(KEYS[0], domain={**DOMAIN, "name": "other"}), SIGNERS[:1], {}, "must have signed"),
+        (signed(KEYS[0], message={"longBps": 500}), SIGNERS, {}, "must have the fields of Margin"),
+        (signed(KEYS[0], primaryType="Other"), SIGNERS, {}, "must have the fields of Other"),
+        (
+            signed(KEYS[0], message={**MESSAGE, "longBps": 100}),
+            SIGNERS[:1],
+            {},
+            "must have signed, found 0x",
+        ),
+        (signed(KEYS[0], types={**TYPES, "More": TYPES["Margin"]}), SIGNERS, {}, "Margin alone"),
     ],
 )
 def test_others_are_refused(update, signers, options, reason):
     with pytest.raises(SignatureError, match=reason):
         check(update, *signers, **options)
-
-
-def test_a_changed_message_has_another_signer():
-    update = signed(KEYS[0])
-    changed = SignedUpdate(typed_data=typed(longBps=100), signatures=update.signatures)
-    with pytest.raises(SignatureError, match="must have signed"):
-        check(changed, SIGNERS[0])
 
 
 def test_a_threshold_that_cannot_be_met_or_means_nothing_is_refused():
@@ -96,9 +103,8 @@ def test_a_threshold_that_cannot_be_met_or_means_nothing_is_refused():
 
 
 def test_an_update_comes_from_the_service_as_it_was_signed(connect, service):
-    update = signed(KEYS[0])
-    service.extra["updates"] = {"A": update}
-    assert check(connect().update("A"), SIGNERS[0])["longBps"] == 500
+    service.extra["updates"] = {"A": msgspec.to_builtins(signed(KEYS[0]))}
+    assert check(connect().update("A"), SIGNERS[0]) == MESSAGE
 
 
 def test_the_client_stands_alone():
