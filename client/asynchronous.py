@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from .exchange import Answer, Attempt, Plan, Reply, RetryPolicy, Wait
 from .follow import StreamEvent
 from .freshness import TRUSTED, Freshness
-from .opening import opened
+from .opening import opened, trust
 from .paging import AuditPager, QuotePager
 from .server_sent import EventReader
 from .signing import Credentials
@@ -72,7 +72,9 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._ask = opened(address, credentials=credentials, retry=retry, rng=rng)
-        self._http = httpx.AsyncClient(transport=transport, follow_redirects=False)
+        self._http = httpx.AsyncClient(
+            transport=transport, follow_redirects=False, verify=trust(self._ask)
+        )
 
     async def __aenter__(self) -> "AsyncClient":
         return self

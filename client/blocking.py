@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from .exchange import Answer, Attempt, Plan, Reply, RetryPolicy, Wait
 from .follow import StreamEvent
 from .freshness import TRUSTED, Freshness
-from .opening import opened
+from .opening import opened, trust
 from .paging import AuditPager, QuotePager
 from .server_sent import EventReader
 from .signing import Credentials
@@ -71,7 +71,9 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._ask = opened(address, credentials=credentials, retry=retry, rng=rng)
-        self._http = httpx.Client(transport=transport, follow_redirects=False)
+        self._http = httpx.Client(
+            transport=transport, follow_redirects=False, verify=trust(self._ask)
+        )
 
     def __enter__(self) -> "Client":
         return self

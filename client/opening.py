@@ -1,6 +1,7 @@
 """From an address to what can be asked there."""
 
 import random
+import ssl
 from ipaddress import ip_address
 
 import httpx
@@ -43,6 +44,16 @@ def opened(
         url, credentials=credentials, retry=retry or RetryPolicy(), rng=rng or random.Random()
     )
     return Questions(exchange)
+
+
+def trust(questions: Questions) -> ssl.SSLContext | bool:
+    """Return whom TLS trusts: the usual authorities, and nobody where there is no TLS.
+
+    To read the list of authorities takes 50 ms, which a plain connection does not need.
+    """
+    if questions.exchange.base.scheme == "https":
+        return True
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _is_here(host: str) -> bool:
