@@ -115,7 +115,7 @@ def test_whoever_leaves_is_forgotten(serve):
 def test_the_reader_of_events_follows_the_specification_however_the_bytes_are_cut(size):
     text = (
         "\ufeff: a comment\r\n\r\nretry: 1500\n\nevent: x\rdata: one\rdata:two\r\r"
-        "data: a\u2028b\x0bc\x85\r\n\r\nid: 5\n\nevent: lost\n\ndata\n\ndata: end"
+        "data: a\u2028b\x0bc\x85\r\ndata: d\r\n\r\nid: 5\n\nevent: lost\n\ndata\n\ndata: end"
     ).encode()
     reader = EventReader()
     found = [
@@ -126,7 +126,7 @@ def test_the_reader_of_events_follows_the_specification_however_the_bytes_are_cu
     assert found == [
         ("", ""),
         ("x", "one\ntwo"),
-        ("message", "a\u2028b\x0bc\x85"),
+        ("message", "a\u2028b\x0bc\x85\nd"),
         ("message", ""),
     ]
     assert reader.retry_ms == 1500
