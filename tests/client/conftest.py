@@ -33,12 +33,9 @@ class _SystemClock:
 
 def _quote(instrument: str, sequence: int, *, age_s: float = 5.0, **changes: Any) -> Quote:
     now = time_ns()
-    side = SideMargin(
-        initial_margin_bps=500 + sequence,
-        maintenance_margin_bps=400,
-        components={"tail": 499.5 + sequence, "rounding": 0.5},
-        bound=["floor"],
-    )
+    components = {"tail": 499.5 + sequence, "rounding": 0.5}
+    margins = {"initial_margin_bps": 500 + sequence, "maintenance_margin_bps": 400}
+    side = SideMargin(**margins, components=components, bound=["floor"])
     observed_at = now - int(age_s * 1e9)
     calculation = Calculation(
         instrument=instrument,
@@ -200,18 +197,15 @@ class Service:
 
     async def schedule(self, request: Request) -> Response:
         quote = self.table.rows[request.path_params["name"]].quote
-        times = {"effective": quote.quoted_at, "expires": quote.valid_until}
-        sides = {"long": quote.long, "short": quote.short}
-        return _json({"instrument": quote.instrument, **times, **sides})
+        plain = msgspec.to_builtins(quote)
+        return _json({**plain, "effective": quote.quoted_at, "expires": quote.valid_until})
 
     async def simulate(self, request: Request) -> Response:
         positions = msgspec.json.decode(await request.body())["positions"]
-        margin = sum(
-            abs(each["notional"])
-            * self.table.rows[each["instrument"]].quote.long.initial_margin_bps
-            / 1e4
-            for each in positions
-        )
+        margin = 0.0
+        for each in positions:
+            side = self.table.rows[each["instrument"]].quote.long
+            margin += abs(each["notional"]) * side.initial_margin_bps / 1e4
         return _json({"margin": margin, "parts": {"scenario": margin}})
 
     async def observations(self, request: Request) -> Response:
@@ -247,12 +241,8 @@ def _json(content: object, status: int = 200) -> Response:
 
 
 def _problem(status: int, code: str, detail: str) -> Response:
-    content = {
-        "type": f"https://foremargin.dev/problems/{code}",
-        "title": code,
-        "status": status,
-        "detail": detail,
-    }
+    kind = f"https://foremargin.dev/problems/{code}"
+    content = {"type": kind, "title": code, "status": status, "detail": detail}
     return Response(msgspec.json.encode(content), status, media_type="application/problem+json")
 
 
