@@ -1,0 +1,83 @@
+"""Limits of streams, what is sent, and what is counted."""
+
+from msgspec import Struct
+
+
+class StreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of everything.
+
+    Attributes
+    ----------
+    subscribers : int
+        Open streams at once.
+    instruments : int
+        Names in one subscription; "all" is not limited by it.
+    chunk_bytes : int
+        A chunk of deliveries ends with the event that brings it to this size.
+    rounds_per_s : int
+        Rounds of all streams together. With n of them each waits n divided by this, seconds,
+        between two of its own, and what comes meanwhile travels in one piece; what comes after
+        silence is sent at once.
+    heartbeat_s : float
+        A stream that was silent for so long gets a heartbeat.
+    slowest_s : float
+        A reader that needs longer than this for one round is disconnected.
+    first_message_s : float
+        A WebSocket that has not subscribed after so long is closed.
+    longest_s : float
+        A stream ends after so long; the reader resumes, and is asked again who it is.
+    request_bytes, requests_per_minute : int
+        Size and number of what a reader may send.
+    """
+
+    subscribers: int = 1_000
+    instruments: int = 10_000
+    chunk_bytes: int = 262_144
+    rounds_per_s: int = 2_000
+    heartbeat_s: float = 15.0
+    slowest_s: float = 60.0
+    first_message_s: float = 10.0
+    longest_s: float = 3_600.0
+    request_bytes: int = 1_048_576
+    requests_per_minute: int = 60
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One event, ready to be sent.
+
+    Attributes
+    ----------
+    type : str
+        Type of the event.
+    body : bytes
+        Its JSON.
+    resume_from : str
+        Place to resume from once it has arrived; empty while a snapshot is not whole.
+    """
+
+    type: str
+    body: bytes
+    resume_from: str = ""
+
+
+class HubCounts(Struct, frozen=True, kw_only=True):
+    """Figures for the monitor; all but `subscribers` only rise.
+
+    Attributes
+    ----------
+    subscribers : int
+        Open now.
+    published, delivered : int
+        Quotes taken in; quote and snapshot events handed out, over all subscribers.
+    skipped : int
+        Quotes that a subscriber to all was not sent because a newer one of the same instrument was
+        there; 0 as long as nobody is slow.
+    snapshots : int
+        Snapshots begun.
+    """
+
+    subscribers: int
+    published: int
+    delivered: int
+    skipped: int
+    snapshots: int
