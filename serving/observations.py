@@ -8,7 +8,7 @@ from msgspec.json import Decoder, Encoder
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 """Name of an instrument or of a venue."""
 
-Moment = Annotated[int, Meta(ge=0, lt=2**63)]
+Moment = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Nanoseconds since 1970-01-01T00:00Z."""
 
 
