@@ -131,7 +131,7 @@ export class Detail {
 function row(title, ...values) {
   const first = make("th", "", title);
   first.scope = "row";
-  return make("tr", "", first, ...values.map((value) => make("td", "number", bps(value))));
+  return make("tr", "", first, ...values.map((value) => make("td", "number", bps(value, 3))));
 }
 
 export function headRow(titles) {
@@ -169,8 +169,8 @@ function gauge(side) {
   const full = Math.max(4 * promised, rate ?? 0);
   const kind = side.alarmed ? "fill bad" : "fill";
   const text = make("p", "bar-text", make("span", "", words(side.side)),
-    make("strong", "", side.alarmed ? "too many losses above the margin" : `${percent(rate)} of losses above the margin`));
-  const more = `${count(side.recent_breaches)} of the last ${count(side.recent_judged)}, that is ${percent(rate)}; ${percent(promised)} promised (tick). ` +
+    make("strong", "", `${side.alarmed ? "Too many: " : ""}${percent(rate)} of losses above the margin`));
+  const more = `${count(side.recent_breaches)} of the last ${count(side.recent_judged)} losses; ${percent(promised)} promised (tick). ` +
     `Evidence of too many: ${percent(Math.min(1, side.evidence), 1)} of what raises the alarm.`;
   return make("div", "gauge", text, bar([[kind, (rate ?? 0) / full]], [promised / full]), make("p", "note", more));
 }

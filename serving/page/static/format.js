@@ -10,7 +10,7 @@ const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const milliseconds = (ns) => ns / NS_PER_MS;
 export const percent = (share, digits = 2) => known(share) ? `${(100 * share).toFixed(digits)} %` : UNKNOWN;
-export const bps = (value) => known(value) ? percent(value / 1e4) : UNKNOWN;
+export const bps = (value, digits = 2) => known(value) ? percent(value / 1e4, digits) : UNKNOWN;
 export const count = (value) => known(value) ? whole.format(value) : UNKNOWN;
 
 export function quantity(value) {
@@ -34,6 +34,7 @@ export const day = (ms) => iso(ms).slice(5, 10);
 export const minute = (ms) => iso(ms).slice(11, 16);
 
 export function words(name) {
+  if (name === "ok") return "OK";
   const text = String(name).replaceAll("_", " ").replaceAll("-", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

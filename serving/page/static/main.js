@@ -30,7 +30,10 @@ const table = new MarginTable({
   body: byId("margins-body"),
   select: byId("sort"),
   said: byId("sorted"),
-  chosen: choose,
+  chosen: (name) => {
+    choose(name);
+    byId("detail").scrollIntoView({ block: "nearest" });
+  },
 });
 
 function choose(name) {

@@ -44,7 +44,7 @@ export class MarginTable {
   heading(column, head) {
     const arrow = make("span", "arrow");
     arrow.setAttribute("aria-hidden", "true");
-    const button = make("button", "", column.title, arrow);
+    const button = make("button", "", ...(column.number ? [arrow, column.title] : [column.title, arrow]));
     button.type = "button";
     button.addEventListener("click", () => this.sortBy(column.id, this.sort.id === column.id && !this.sort.down));
     const cell = make("th", column.number ? "number" : "", button);

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ import msgspec
 import numpy as np
 import pytest
 import uvicorn
-from foremargin.serving.monitor import Metrics, Monitor
-from foremargin.serving.observations import Bar
-from foremargin.serving.page import page_routes
-from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
-from foremargin.serving.table import QuoteTable
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from websockets.sync.client import ClientConnection, connect
+
+from foremargin.serving.monitor import Metrics, Monitor
+from foremargin.serving.observations import Bar
+from foremargin.serving.page import page_routes
+from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
+from foremargin.serving.table import QuoteTable
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
@@ -98,6 +99,7 @@ class Market:
     down: bool = False
     refuse: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
 
     def fill(self, n: int) -> None:
         rng = np.random.default_rng(7)
@@ -120,7 +122,9 @@ class Market:
                 regime = ("calm", "elevated", "stressed", "calm")[j]
                 self.write(name, origin, (bps, bps + 7), basis=basis, regime=regime, sigma=wave)
 
-    def write(self, name: str, origin: int, margins: tuple[int, int], **more: Any) -> Quote:
+        self.monitor.breakers({"network SOL-PERP": "open"})
+
+    def write(self, name: str, origin: int, margins: tuple[int, int], **more: Any) -> None:
         self.sequence[name] = self.sequence.get(name, 0) + 1
         quote = quote_of(name, self.sequence[name], origin, margins, **more)
         self.table.write([quote])
@@ -128,7 +132,6 @@ class Market:
         for queue in self.streams:
             assert self.loop is not None
             self.loop.call_soon_threadsafe(queue.put_nowait, quote)
-        return quote
 
     def hang_up(self) -> None:
         for queue in self.streams:
@@ -148,13 +151,14 @@ def event_of(quote: Quote, kind: str, number: int) -> bytes:
     return b"id: %d\nevent: x\ndata: %b\n\n" % (number, msgspec.json.encode(body))
 
 
-def make_app(market: Market) -> Starlette:
+def make_app(market: Market) -> Starlette:  # noqa: C901 (six small endpoints)
     def down() -> Response | None:
-        if market.refuse:
+        if market.refuse and "Bearer fm_1_secret" not in market.keys:
             return JSONResponse({"title": "no", "detail": "a key is needed"}, 401)
         return Response("gone", 503) if market.down else None
 
-    async def margins(_: Request) -> Response:
+    async def margins(request: Request) -> Response:
+        market.keys.add(request.headers.get("authorization", ""))
         rows = [msgspec.to_builtins(row.quote) for row in market.table.rows.values()]
         return down() or JSONResponse({"quotes": rows, "next": None})
 
@@ -225,8 +229,8 @@ class Service:
     url: str
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
+@contextmanager
+def serving() -> Iterator[Service]:
     clock = WallClock()
     market = Market(
         monitor=Monitor(Metrics(clock, version="test"), clock=clock), table=QuoteTable()
@@ -246,6 +250,20 @@ def service() -> Iterator[Service]:
     market.hang_up()
     server.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """A service that nobody changes."""
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def changing() -> Iterator[Service]:
+    """A service of one's own."""
+    with serving() as found:
+        yield found
 
 
 def until(holds: Callable[[], Any], what: str, *, seconds: float = 10.0) -> Any:
@@ -300,7 +318,7 @@ class Tab:
         return found["result"].get("value")
 
     def text(self, selector: str) -> str:
-        return self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        return str(self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def wait(self, script: str, *, seconds: float = 10.0) -> Any:
         return until(lambda: self.run(f"Boolean({script})"), script, seconds=seconds)
@@ -384,7 +402,7 @@ class Browser:
             answer = json.loads(self._socket.recv(timeout=20))
             if answer.get("id") == self._number:
                 assert "error" not in answer, (method, answer)
-                return answer["result"]
+                return dict(answer["result"])
             tab = self._tabs.get(answer.get("sessionId", ""))
             if tab is not None:
                 tab.note(answer)
@@ -392,9 +410,9 @@ class Browser:
     def tab(self) -> tuple[Tab, str]:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)
-        session = self.call(
-            "Target.attachToTarget", targetId=target["targetId"], flatten=True
-        )["sessionId"]
+        session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)[
+            "sessionId"
+        ]
         tab = Tab.__new__(Tab)
         self._tabs[session] = tab
         tab.__init__(self, session)  # type: ignore[misc]
@@ -454,5 +472,20 @@ def tab(browser) -> Iterator[Tab]:
 
 
 @pytest.fixture
-def wait_until() -> Callable[..., Any]:
-    return until
+def shown(tab, service) -> Tab:
+    """The page, with everything on it."""
+    return ready(tab, service)
+
+
+@pytest.fixture
+def moving(tab, changing) -> Tab:
+    """The same of a service of one's own."""
+    return ready(tab, changing)
+
+
+def ready(tab: Tab, service: Service) -> Tab:
+    tab.call("Page.navigate", url=service.url + "/")
+    tab.wait("document.querySelectorAll('#margins-body tr').length === 4")
+    tab.wait("document.querySelector('#chart .margin') && document.querySelector('.gauge .bar')")
+    tab.wait("document.querySelector('#connection').dataset.state === 'live'")
+    return tab
