@@ -139,6 +139,8 @@ class _Track(Struct):
     changed_at: int = 0
     quiet_since: int = 0  # 0 while active
     told_at: int = 0
+    told: int = 0  # notifications so far: a clock that stands still must not repeat an identifier
+    unsent: str | None = None  # last firing notification of this episode, sent or not
     signal: Signal | None = None
 
 
@@ -239,13 +241,12 @@ class AlertEngine:
         happened is not kept quiet.
         """
         track.told_at = self._now
+        track.told += 1
         alert = _alert(track)
-        start = f"{track.rule.name}:{track.subject}:{track.since}"
-        name = f"{start}:{alert.state}"
-        if alert.state is State.FIRING:
-            for waiting in [key for key in self._outbox if key.startswith(f"{name}:")]:
-                del self._outbox[waiting]
-            name = f"{name}:{self._now}"
+        if track.unsent is not None and alert.state is State.FIRING:
+            self._outbox.pop(track.unsent, None)
+        name = f"{track.rule.name}:{track.subject}:{track.since}:{track.told}"
+        track.unsent = name if alert.state is State.FIRING else None
         self._outbox[name] = Notification(id=name, alert=alert)
 
 

@@ -5,6 +5,7 @@ that does nothing any more shows data that grow old. Labels are bounded: a route
 never a path, and beyond a number of routes it is ``other``.
 """
 
+import math
 import platform
 from collections.abc import Iterable, Mapping
 
@@ -109,6 +110,7 @@ class Metrics:
             labels = (standing.instrument, standing.side)
             self._expected.labels(*labels).set(standing.tail_probability)
             self._evidence.labels(*labels).set(standing.evidence)
+            self._coverage_alarm.labels(*labels).set(standing.alarmed)
             self._judged.labels(*labels).set(standing.judged)
             if standing.recent_rate is not None:
                 self._breach_rate.labels(*labels).set(standing.recent_rate)
@@ -118,6 +120,12 @@ class Metrics:
         for standing in standings:
             labels = (standing.instrument, standing.detector)
             self._drift.labels(*labels).set(standing.evidence)
+            self._drift_alarm.labels(*labels).set(standing.active)
+
+    def overdue(self, seconds: Mapping[str, float]) -> None:
+        """Show how long data are overdue by instrument; NaN, none were ever seen, is +Inf."""
+        for instrument, value in seconds.items():
+            self._overdue.labels(instrument).set(math.inf if math.isnan(value) else value)
 
     def breakers(self, states: Mapping[str, str]) -> None:
         """Show breakers: ``closed``, ``half-open`` or ``open``; anything else counts as open."""
@@ -152,9 +160,7 @@ class Metrics:
     def forget(self, instrument: str) -> None:
         """Drop everything of an instrument that is gone for good."""
         self._quotes.pop(instrument, None)
-        for gauge in (self._margin, self._breach_rate, self._expected, self._evidence):
-            gauge.remove_by_labels({"instrument": instrument})
-        for gauge in (self._judged, self._drift):
+        for gauge in self._by_instrument:
             gauge.remove_by_labels({"instrument": instrument})
 
     def _route(self, route: str, status: int) -> tuple[Histogram, bool, bool]:
@@ -195,9 +201,26 @@ class Metrics:
         self._evidence = self._gauge(
             "coverage_evidence", "Evidence of too many breaches; 1 raises the alarm.", sides
         )
-        self._drift = self._gauge(
-            "drift_evidence", "Evidence of drift; 1 raises the alarm.", ["instrument", "detector"]
+        self._coverage_alarm = self._gauge(
+            "coverage_alarm", "1 while losses are above margins too often.", sides
         )
+        detectors = ["instrument", "detector"]
+        self._drift = self._gauge(
+            "drift_evidence", "Evidence of drift; 1 raises the alarm.", detectors
+        )
+        self._drift_alarm = self._gauge("drift_alarm", "1 while forecasts drift.", detectors)
+        self._overdue = self._gauge(
+            "data_overdue_seconds",
+            "Age of data beyond the end of their period, at the last evaluation.",
+            ["instrument"],
+        )
+        self._by_instrument = (
+            *(self._margin, self._judged, self._breach_rate, self._expected, self._evidence),
+            *(self._coverage_alarm, self._drift, self._drift_alarm, self._overdue),
+        )
+        self._make_states()
+
+    def _make_states(self) -> None:
         self._breaker = self._gauge("breaker_state", "0 closed, 1 half-open, 2 open.", ["breaker"])
         self._firing = self._gauge("alerts_firing", "Alerts that fire.", ["severity"])
         self._evaluated = self._gauge(

@@ -131,8 +131,10 @@ class Monitor:
         coverage, drift = self._standings(), self._drifts()
         self.metrics.covered(coverage)
         self.metrics.drifted(drift)
+        overdue = self._overdue(now)
+        self.metrics.overdue(overdue)
         signals = [
-            *stale_signals(self._ages(now), limit_s=self._settings.stale_after_s),
+            *stale_signals(overdue, limit_s=self._settings.stale_after_s),
             *breaker_signals(self._breakers),
             *coverage_signals(coverage),
             *drift_signals(drift),
@@ -212,7 +214,7 @@ class Monitor:
     def _drifts(self) -> list[DriftStanding]:
         return [s for name, watched in self._watched.items() for s in watched.drift.standing(name)]
 
-    def _ages(self, now: int) -> dict[str, float]:
+    def _overdue(self, now: int) -> dict[str, float]:
         """Seconds beyond the end of the period; what the ladder calls stale has no good age."""
         ages = {}
         for name, watched in self._watched.items():
