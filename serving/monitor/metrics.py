@@ -7,12 +7,15 @@ never a path, and beyond a number of routes it is ``other``.
 
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from ..ports import Clock, Receipt
 from ..quote import Basis, Quote, Status
@@ -60,33 +63,31 @@ class Metrics:
 
     def __init__(self, clock: Clock, *, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.requests = self.bad_requests = self.reads = self.slow_reads = 0
-        self._routes: dict[tuple[str, int], tuple[Histogram, bool, bool]] = {}
-        self._names: set[str] = set()
+        self._requests = _Requests()
+        self.registry.register(self._requests)
         self._quotes: dict[str, Quote] = {}
+        self._overdue: Mapping[str, float] = {}
         self._make()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_Ages(clock, self._quotes))
+        self.registry.register(_Ages(clock, self._quotes, lambda: self._overdue))
         self._build.labels(version, platform.python_version(), "", "").set(1.0)
         self._version = version
 
     def render(self) -> bytes:
-        """Return everything in the text format of Prometheus."""
+        """Return everything in the text format of Prometheus; may be called from any thread."""
         return generate_latest(self.registry)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer: template of its route, HTTP status, duration."""
-        key = (route, status)
-        known = self._routes.get(key)
-        if known is None:
-            known = self._routes[key] = self._route(route, status)
-        child, bad, read = known
-        child.observe(seconds)
-        self.requests += 1
-        self.bad_requests += bad
-        if read:
-            self.reads += 1
-            self.slow_reads += seconds > SLOW_READ_S
+        """Count an answer: template of its route, HTTP status, duration; from one thread."""
+        self._requests.add(route, status, seconds)
+
+    def answers(self) -> tuple[int, int]:
+        """Return how many answers there were, and how many of them were server errors."""
+        return self._requests.answers()
+
+    def reads(self) -> tuple[int, int]:
+        """Return how many reads of margins there were, and how many of them were slow."""
+        return self._requests.reads()
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Count quotes, and steps down to a lower rung."""
@@ -124,8 +125,7 @@ class Metrics:
 
     def overdue(self, seconds: Mapping[str, float]) -> None:
         """Show how long data are overdue by instrument; NaN, none were ever seen, is +Inf."""
-        for instrument, value in seconds.items():
-            self._overdue.labels(instrument).set(math.inf if math.isnan(value) else value)
+        self._overdue = seconds
 
     def breakers(self, states: Mapping[str, str]) -> None:
         """Show breakers: ``closed``, ``half-open`` or ``open``; anything else counts as open."""
@@ -163,25 +163,15 @@ class Metrics:
         for gauge in self._by_instrument:
             gauge.remove_by_labels({"instrument": instrument})
 
-    def _route(self, route: str, status: int) -> tuple[Histogram, bool, bool]:
-        if len(self._names) >= _MOST_ROUTES and route not in self._names:
-            route = "other"
-        self._names.add(route)
-        child = self._seconds.labels(route, str(status))
-        return child, status >= 500, route in READ_ROUTES
-
     def _make(self) -> None:
-        self._seconds = self._histogram(
-            "request_seconds", "Duration of answers.", ["route", "status"], REQUEST_BUCKETS
-        )
         self._fsync = self._histogram(
-            "journal_fsync_seconds", "Duration of an fsync of the journal.", [], _DISK_BUCKETS
+            "journal_fsync_seconds", "Duration of an fsync of the journal.", _DISK_BUCKETS
         )
         self._calculator = self._histogram(
-            "calculator_seconds", "From observations to calculations.", [], _STEP_BUCKETS
+            "calculator_seconds", "From observations to calculations.", _STEP_BUCKETS
         )
         self._publish = self._histogram(
-            "publish_lag_seconds", "From a quote to its signed update.", [], _STEP_BUCKETS
+            "publish_lag_seconds", "From a quote to its signed update.", _STEP_BUCKETS
         )
         self._quoted = self._counter("quotes", "Quotes made.", ["status", "basis"])
         self._fallbacks = self._counter(
@@ -209,14 +199,9 @@ class Metrics:
             "drift_evidence", "Evidence of drift; 1 raises the alarm.", detectors
         )
         self._drift_alarm = self._gauge("drift_alarm", "1 while forecasts drift.", detectors)
-        self._overdue = self._gauge(
-            "data_overdue_seconds",
-            "Age of data beyond the end of their period, at the last evaluation.",
-            ["instrument"],
-        )
         self._by_instrument = (
             *(self._margin, self._judged, self._breach_rate, self._expected, self._evidence),
-            *(self._coverage_alarm, self._drift, self._drift_alarm, self._overdue),
+            *(self._coverage_alarm, self._drift, self._drift_alarm),
         )
         self._make_states()
 
@@ -230,12 +215,8 @@ class Metrics:
             "build_info", "What runs.", ["version", "python", "model", "bundle"]
         )
 
-    def _histogram(
-        self, name: str, text: str, labels: list[str], buckets: tuple[float, ...]
-    ) -> Histogram:
-        return Histogram(
-            f"foremargin_{name}", text, labels, buckets=buckets, registry=self.registry
-        )
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"foremargin_{name}", text, buckets=buckets, registry=self.registry)
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"foremargin_{name}", text, labels, registry=self.registry)
@@ -244,11 +225,64 @@ class Metrics:
         return Gauge(f"foremargin_{name}", text, labels, registry=self.registry)
 
 
+class _Requests(Collector):
+    """Durations by route and status: a bisection on the fast path, a histogram when read.
+
+    A histogram of the library takes a lock and walks its buckets at every observation, which is
+    several times what a read of a margin may cost here.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, int], list[int]] = {}
+        self._sums: dict[tuple[str, int], float] = {}
+        self._routes: set[str] = set()
+
+    def add(self, route: str, status: int, seconds: float) -> None:
+        key = (route, status)
+        counts = self._counts.get(key)
+        if counts is None:
+            key, counts = self._begin(route, status)
+        counts[bisect_left(REQUEST_BUCKETS, seconds)] += 1
+        self._sums[key] += seconds
+
+    def answers(self) -> tuple[int, int]:
+        totals = {key: sum(counts) for key, counts in self._counts.items()}
+        return sum(totals.values()), sum(n for (_, status), n in totals.items() if status >= 500)
+
+    def reads(self) -> tuple[int, int]:
+        of_reads = [counts for (route, _), counts in self._counts.items() if route in READ_ROUTES]
+        slow = REQUEST_BUCKETS.index(SLOW_READ_S) + 1
+        return sum(map(sum, of_reads)), sum(sum(counts[slow:]) for counts in of_reads)
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        family = HistogramMetricFamily(
+            "foremargin_request_seconds", "Duration of answers.", labels=["route", "status"]
+        )
+        ends = [*map(floatToGoString, REQUEST_BUCKETS), "+Inf"]
+        for (route, status), counts in sorted(list(self._counts.items())):
+            upto = list(zip(ends, accumulate(counts), strict=True))
+            family.add_metric([route, str(status)], upto, self._sums[route, status])
+        return [family]
+
+    def _begin(self, route: str, status: int) -> tuple[tuple[str, int], list[int]]:
+        if len(self._routes) >= _MOST_ROUTES and route not in self._routes:
+            route = "other"
+        self._routes.add(route)
+        key = (route, status)
+        self._sums.setdefault(key, 0.0)
+        return key, self._counts.setdefault(key, [0] * (len(REQUEST_BUCKETS) + 1))
+
+
 class _Ages(Collector):
     """Ages and states of the last quotes, at the moment of reading."""
 
-    def __init__(self, clock: Clock, quotes: Mapping[str, Quote]) -> None:
-        self._clock, self._quotes = clock, quotes
+    def __init__(
+        self,
+        clock: Clock,
+        quotes: Mapping[str, Quote],
+        overdue: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._clock, self._quotes, self._overdue = clock, quotes, overdue
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         now = self._clock.now()
@@ -258,7 +292,7 @@ class _Ages(Collector):
             labels=["instrument"],
         )
         count = dict.fromkeys(Status, 0)
-        for name, quote in self._quotes.items():
+        for name, quote in list(self._quotes.items()):
             seconds = (now - quote.observed_at) / _SECOND_NS if quote.observed_at else float("inf")
             age.add_metric([name], seconds)
             count[quote.status] += 1
@@ -267,4 +301,11 @@ class _Ages(Collector):
         )
         for status, number in count.items():
             states.add_metric([status.value], number)
-        return [age, states]
+        late = GaugeMetricFamily(
+            "foremargin_data_overdue_seconds",
+            "Age of data beyond the end of their period, at the last evaluation.",
+            labels=["instrument"],
+        )
+        for name, seconds in self._overdue().items():
+            late.add_metric([name], math.inf if math.isnan(seconds) else seconds)
+        return [age, states, late]

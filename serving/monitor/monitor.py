@@ -28,7 +28,7 @@ from .conditions import (
     stale_signals,
 )
 from .coverage import CoverageStanding, CoverageTest
-from .drift import DriftSettings, DriftStanding, InstrumentDrift
+from .drift import DriftSettings, InstrumentDrift
 from .metrics import Metrics
 from .outcomes import InstrumentOutcomes, Judged
 
@@ -99,6 +99,7 @@ class Monitor:
         self._engine = AlertEngine(ALERT_RULES)
         self._burn = (BurnRate(AVAILABILITY), BurnRate(LATENCY))
         self._breakers: dict[str, str] = {}
+        self._changed: set[str] = set()
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Take new quotes, after they were written to the table."""
@@ -119,6 +120,7 @@ class Monitor:
                 watched = self._of(observation.instrument)
                 for judged in watched.outcomes.closed(observation.time, observation.close):
                     self._judge(watched, judged)
+                    self._changed.add(observation.instrument)
 
     def breakers(self, states: Mapping[str, str]) -> None:
         """Take the states of breakers: ``closed``, ``half-open`` or ``open``."""
@@ -128,7 +130,13 @@ class Monitor:
     def evaluate(self) -> list[Notification]:
         """Look at everything now; return every notification that was not delivered yet."""
         now = self._clock.now()
-        coverage, drift = self._standings(), self._drifts()
+        changed = [(name, self._watched[name]) for name in sorted(self._changed)]
+        coverage = [s for name, watched in changed for s in _coverage(name, watched)]
+        drift = [s for name, watched in changed for s in watched.drift.standing(name)]
+        # Only what was judged since can have changed; what alarms is looked at every time, for
+        # reminders.
+        self._changed = {s.instrument for s in coverage if s.alarmed}
+        self._changed |= {s.instrument for s in drift if s.active}
         self.metrics.covered(coverage)
         self.metrics.drifted(drift)
         overdue = self._overdue(now)
@@ -155,6 +163,7 @@ class Monitor:
     def forget(self, instrument: str) -> None:
         """Drop an instrument that is gone for good, with its alerts."""
         self._watched.pop(instrument, None)
+        self._changed.discard(instrument)
         self.metrics.forget(instrument)
         names = [f"{instrument} {detector}" for detector in (*_SIDES, *_DETECTORS)]
         for subject in (instrument, *names):
@@ -208,12 +217,6 @@ class Monitor:
                 )
             test.update(breach)
 
-    def _standings(self) -> list[CoverageStanding]:
-        return [s for name, watched in self._watched.items() for s in _coverage(name, watched)]
-
-    def _drifts(self) -> list[DriftStanding]:
-        return [s for name, watched in self._watched.items() for s in watched.drift.standing(name)]
-
     def _overdue(self, now: int) -> dict[str, float]:
         """Seconds beyond the end of the period; what the ladder calls stale has no good age."""
         ages = {}
@@ -230,11 +233,7 @@ class Monitor:
         return ages
 
     def _burning(self, now_s: float) -> list[Signal]:
-        metrics = self.metrics
-        counts = (
-            (metrics.requests, metrics.bad_requests),
-            (metrics.reads, metrics.slow_reads),
-        )
+        counts = (self.metrics.answers(), self.metrics.reads())
         out: list[Signal] = []
         for burn, (total, bad) in zip(self._burn, counts, strict=True):
             out += burn_signals(burn.objective.name, burn.sample(now_s, total=total, bad=bad))

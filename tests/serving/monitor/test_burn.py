@@ -92,5 +92,5 @@ def test_counts_must_make_sense():
         burn.sample(0.0, total=2, bad=3)
     with pytest.raises(InputError, match="0 <= bad <= total, were 0 of nan"):
         burn.sample(0.0, total=math.nan, bad=0)
-    with pytest.raises(InputError, match="target must be in .0, 1., was 1.0"):
+    with pytest.raises(InputError, match=r"target must be in \(0, 1\), was 1.0"):
         BurnRate(Objective(name="x", target=1.0))

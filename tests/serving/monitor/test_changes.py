@@ -57,7 +57,7 @@ def test_cusum_of_evidence_runs_as_long_as_promised_and_as_the_chain_says():
     down = breach_evidence(False, tail_probability=p, rate=rate)
     rng = np.random.default_rng(0)
     lengths = []
-    for _ in range(400):
+    for _ in range(250):
         cusum = Cusum(threshold=h)
         n = 1
         while not cusum.update(up if rng.random() < p else down):

@@ -84,7 +84,7 @@ def test_windows_do_not_overlap():
 
 
 def test_what_is_not_finite_is_refused():
-    with pytest.raises(InputError, match="reference must be finite numbers.*1 that are not"):
+    with pytest.raises(InputError, match="with 1 that are not finite"):
         KolmogorovSmirnov([1.0, math.nan])
     with pytest.raises(InputError, match="sample must be finite"):
         KolmogorovSmirnov([1.0, 2.0]).compare(np.array([]))

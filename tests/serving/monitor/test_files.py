@@ -56,12 +56,15 @@ PANEL = {
 
 def exposed(clock, make_quote):
     """Every series name of `Metrics` with its labels, whether it has samples yet or not."""
-    names = {}
-    for collector in Metrics(clock, version="1").registry._collector_to_names:
+    metrics = Metrics(clock, version="1")
+    metrics.request("/v1/margins", 200, 0.001)
+    metrics.quoted([make_quote()])
+    metrics.overdue({"A": 1.0})
+    names: dict[str, set[str]] = {}
+    for collector in metrics.registry._collector_to_names:
         labels = set(getattr(collector, "_labelnames", ()))
         for family in collector.collect():
             own = labels | {k for s in family.samples for k in s.labels}
-            own |= {"instrument"} if family.name == "foremargin_data_age_seconds" else set()
             suffixes = {
                 "counter": ["_total"],
                 "histogram": ["_bucket", "_count", "_sum"],
@@ -104,7 +107,9 @@ def check_promql(text, known):
 @pytest.fixture
 def known(clock, make_quote):
     names = exposed(clock, make_quote)
-    recorded = {r["record"]: set() for g in RULES["groups"] for r in g["rules"] if "record" in r}
+    recorded: dict[str, set[str]] = {
+        r["record"]: set() for g in RULES["groups"] for r in g["rules"] if "record" in r
+    }
     return {**names, **recorded}
 
 
@@ -160,7 +165,7 @@ def test_burn_rules_are_those_of_the_engine(objective):
 def test_recorded_ratios_are_of_their_window_and_of_the_promised_reads():
     for rule in RULES["groups"][0]["rules"]:
         if "record" in rule:
-            window = rule["record"].removesuffix("").split("ratio_rate")[1]
+            window = rule["record"].split("ratio_rate")[1]
             assert set(re.findall(r"\[(\w+)\]", rule["expr"])) == {window}
     routes = set(re.findall(r'route=~"([^"]*)"', json.dumps(RULES).replace('\\"', '"')))
     (pattern,) = routes
@@ -182,7 +187,7 @@ def test_other_thresholds_are_those_of_the_engine():
 
 
 def test_every_panel_has_its_form_and_asks_for_what_there_is(known):
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         jsonschema.validate(panel, PANEL)
         grid = panel["gridPos"]

@@ -60,17 +60,17 @@ def running(clock, make_quote):
 
 def test_good_year_gives_no_alert(running):
     service = running()
-    for _ in range(3_000):
+    for _ in range(1_500):
         service.hours(1)
         service.metrics.request("/v1/margins", 200, 0.0004)
         assert service.look() == set()
     long, short = service.monitor.describe("A")["coverage"]
-    assert long["judged"] == short["judged"] == 2_999
+    assert long["judged"] == short["judged"] == 1_499
     assert 0.03 < long["recent_rate"] < 0.07
 
 
 def test_stale_feed_is_alerted_by_the_first_look_after_it_is_stale(running):
-    for seed in range(20):
+    for seed in range(6):
         service = running(seed=seed)
         service.hours(3)
         service.clock.ahead(float(service.rng.uniform(0, 15)))
@@ -123,13 +123,13 @@ def test_margins_that_do_not_hold_are_alerted_with_their_side(running, side):
 
 def test_forecast_that_drifts_is_alerted(running):
     found = set()
-    for seed in range(5):
+    for seed in range(3):
         service = running(seed=seed)
         service.hours(800)
         assert service.look() == set()
         service.scale = 1.7
-        for _ in range(500):
-            service.hours(1)
+        for _ in range(100):
+            service.hours(5)
             service.look()
         found |= {n.alert.subject for n in service.told if n.alert.rule == "drift"}
         assert any(n.alert.rule == "drift" for n in service.told)

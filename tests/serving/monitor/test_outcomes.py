@@ -101,7 +101,7 @@ def test_reactive_margin_is_that_of_the_whole_series_at_once(horizon):
 
 
 def test_reactive_settings_are_checked():
-    with pytest.raises(InputError, match="decay must be in .0, 1. and tail_probability"):
+    with pytest.raises(InputError, match=r"decay must be in \(0, 1\) and tail_probability"):
         Reactive(horizon_periods=1, tail_probability=0.99)
     with pytest.raises(InputError, match="needed from 1 to window"):
         Reactive(horizon_periods=1, tail_probability=0.01, window=10)

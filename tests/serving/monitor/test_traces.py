@@ -18,6 +18,8 @@ def test_steps_are_children_of_the_step_they_run_in(traced):
         pass
     journal, accept = exporter.get_finished_spans()
     assert (accept.name, journal.name) == ("accept", "journal")
+    assert journal.parent is not None
+    assert accept.context is not None
     assert journal.parent.span_id == accept.context.span_id
     assert journal.attributes["foremargin.bytes"] == 10
     assert accept.resource.attributes["service.name"] == "foremargin"
