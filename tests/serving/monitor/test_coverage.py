@@ -23,6 +23,16 @@ def test_mean_of_the_statistic_after_n_outcomes_is_n():
     assert mean == pytest.approx(n, rel=1e-9)
 
 
+def test_statistic_of_two_outcomes_by_hand():
+    test = CoverageTest(tail_probability=0.01, false_alarm_every=1e6)
+    rates = (0.02, 0.04, 0.08, 0.16, 0.32)
+    test.update(True)
+    assert statistic(test, 1e6) == pytest.approx(sum(q / 0.01 for q in rates) / 5)
+    test.update(False)
+    want = sum((q / 0.01 + 1) * (1 - q) / 0.99 for q in rates) / 5
+    assert statistic(test, 1e6) == pytest.approx(want)
+
+
 @pytest.mark.parametrize("lag", [1, 4])
 def test_false_alarms_are_as_seldom_as_promised(lag):
     """Outcomes overlap over `lag` periods: a breach is a sum of moves above its own quantile."""

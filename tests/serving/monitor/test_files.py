@@ -3,8 +3,9 @@
 import json
 import re
 from importlib.resources import files
+from typing import Annotated, Any, Literal
 
-import jsonschema
+import msgspec
 import pytest
 import yaml
 
@@ -22,36 +23,50 @@ TOKEN = re.compile(
     r'\s+|(?P<string>"[^"]*")|(?P<name>[A-Za-z_][\w:]*)|(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd]\b)?'
     r"|(?P<sign>=~|!~|!=|>=|<=|==|[-+*/(){}\[\],=<>])"
 )
-PANEL = {
-    "type": "object",
-    "required": ["id", "type", "title", "gridPos"],
-    "properties": {
-        "id": {"type": "integer", "minimum": 1},
-        "type": {"enum": ["row", "stat", "timeseries"]},
-        "title": {"type": "string", "minLength": 1},
-        "gridPos": {
-            "type": "object",
-            "required": ["h", "w", "x", "y"],
-            "properties": {
-                "h": {"type": "integer", "minimum": 1},
-                "w": {"type": "integer", "minimum": 1, "maximum": 24},
-                "x": {"type": "integer", "minimum": 0, "maximum": 23},
-                "y": {"type": "integer", "minimum": 0},
-            },
-        },
-        "targets": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["refId", "expr", "legendFormat", "datasource"],
-                "properties": {"expr": {"type": "string", "minLength": 1}},
-            },
-        },
-    },
-    "if": {"properties": {"type": {"const": "row"}}},
-    "else": {"required": ["targets", "description", "fieldConfig", "datasource"]},
-}
+Whole = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=24)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Grid(msgspec.Struct, forbid_unknown_fields=True):
+    h: Size
+    w: Size
+    x: Whole
+    y: Whole
+
+
+class Target(msgspec.Struct, forbid_unknown_fields=True):
+    refId: Text
+    expr: Text
+    legendFormat: Text
+    datasource: dict[Literal["type", "uid"], Text]
+
+
+class Row(msgspec.Struct, tag="row", forbid_unknown_fields=True):
+    id: Whole
+    title: Text
+    collapsed: Literal[False]
+    gridPos: Grid
+    panels: list[None]
+
+
+class Shown(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    id: Whole
+    title: Text
+    description: Text
+    datasource: dict[Literal["type", "uid"], Text]
+    gridPos: Grid
+    targets: Annotated[list[Target], msgspec.Meta(min_length=1)]
+    fieldConfig: dict[str, Any]
+    options: dict[str, Any]
+
+
+class Stat(Shown, tag="stat"):
+    """One number."""
+
+
+class Series(Shown, tag="timeseries"):
+    """Lines over time."""
 
 
 def exposed(clock, make_quote):
@@ -189,7 +204,7 @@ def test_other_thresholds_are_those_of_the_engine():
 def test_every_panel_has_its_form_and_asks_for_what_there_is(known):
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
-        jsonschema.validate(panel, PANEL)
+        msgspec.convert(panel, Row | Stat | Series)
         grid = panel["gridPos"]
         assert grid["x"] + grid["w"] <= 24
         cells = {

@@ -41,6 +41,15 @@ def test_requests_are_counted_in_fine_buckets(clock):
     assert found["foremargin_request_seconds_sum", labels] == pytest.approx(0.02089)
 
 
+def test_end_of_a_bucket_belongs_to_it(clock):
+    metrics = Metrics(clock, version="1")
+    for seconds in (0.005, 0.0051, 99.0):
+        metrics.request("/v1/margins", 200, seconds)
+    labels = (("le", "0.005"), ("route", "/v1/margins"), ("status", "200"))
+    assert read(metrics)["foremargin_request_seconds_bucket", labels] == 1
+    assert metrics.reads() == (3, 2)
+
+
 def test_age_grows_while_nobody_does_anything(clock, make_quote):
     metrics = Metrics(clock, version="1")
     metrics.quoted([make_quote(origin=clock.now()), make_quote(instrument="N", origin=0)])

@@ -193,7 +193,9 @@ def test_forgotten_instrument_leaves_nothing(running):
 def test_watch_sends_again_what_failed_and_goes_on(running):
     service = running()
     service.monitor.breakers({"x": "open"})
-    sent, failures, pauses = [], [], []
+    sent: list[str] = []
+    failures: list[Exception] = []
+    pauses: list[float] = []
 
     class Sink:
         async def send(self, notification):

@@ -34,7 +34,10 @@ def test_trace_goes_on_in_another_process(traced):
     with other.span(Step.CALCULATE, traceparent=carried):
         pass
     (here,), (there,) = exporter.get_finished_spans(), other_exporter.get_finished_spans()
+    assert there.context is not None
+    assert here.context is not None
     assert there.context.trace_id == here.context.trace_id
+    assert there.parent is not None
     assert there.parent.span_id == here.context.span_id
     assert tracer.traceparent() == ""
 
