@@ -1,0 +1,180 @@
+r"""Do margins hold as often as they say? A sequential test with a stated rate of false alarms.
+
+The null: given what was known when a margin was quoted, the loss is above it with probability at
+most `tail_probability` :math:`p`. Against breach rates :math:`q_j > p` of weight :math:`w_j`, each
+outcome multiplies
+
+.. math:: R_j \leftarrow (R_j + w_j) \Lambda_j, \qquad
+   \Lambda_j = q_j/p \text{ for a breach},\ (1 - q_j)/(1 - p) \text{ for none},
+
+which is the detector of Shiryaev (1963) and Roberts (1966) for a change at an unknown moment,
+mixed over unknown rates; Shin, Ramdas and Rinaldo (2023) call it an e-detector. Under the null
+:math:`\sum_j R_j` has mean at most :math:`n` after :math:`n` outcomes, however the market depends
+on its past. Hence with the threshold :math:`N`, by Doob's inequality: **a false alarm among**
+:math:`n` **outcomes has a probability of at most** :math:`n/N`.
+
+Outcomes over `lag` periods overlap. They are dealt round to `lag` such detectors; each sees
+outcomes that follow one another, the bound of each is :math:`n/(N\,\text{lag})`, and their sum is
+the same.
+"""
+
+import math
+from collections import deque
+
+from msgspec import Struct
+
+from ...errors import InputError
+
+_TIMES = (2.0, 4.0, 8.0, 16.0, 32.0)  # breach rates tested against, as multiples of the promised
+_LARGEST_RATE = 0.9
+_CLEAR_EXPECTED = 2.0  # an alarm is over after as many outcomes as breaches are expected ...
+_CLEAR_TIMES = 2.0  # ... with at most this multiple of them
+_LARGEST_LAG = 10_000
+
+
+class CoverageStanding(Struct, frozen=True, kw_only=True):
+    """Coverage of one side of one instrument.
+
+    Attributes
+    ----------
+    instrument, side : str
+        ``long`` or ``short``.
+    tail_probability : float
+        Breach rate that was promised.
+    judged, breaches : int
+        Outcomes so far, and those with a loss above the margin.
+    recent_judged, recent_breaches : int
+        The same of the last outcomes.
+    evidence : float
+        Largest statistic over the threshold, from 0; one raises the alarm.
+    alarmed : bool
+        Whether an alarm is not over yet.
+    alarms : int
+        Alarms so far.
+    """
+
+    instrument: str
+    side: str
+    tail_probability: float
+    judged: int
+    breaches: int
+    recent_judged: int
+    recent_breaches: int
+    evidence: float
+    alarmed: bool
+    alarms: int
+
+    @property
+    def recent_rate(self) -> float | None:
+        """Breach rate of the last outcomes; None before the first."""
+        return self.recent_breaches / self.recent_judged if self.recent_judged else None
+
+
+class CoverageTest:
+    """The sequential test of one stream of outcomes.
+
+    Parameters
+    ----------
+    tail_probability : float
+        Promised breach rate, in (0, 0.5).
+    lag : int
+        Periods of an outcome; as many detectors take turns.
+    false_alarm_every : float
+        Threshold :math:`N`, above 1: among :math:`n` outcomes a false alarm has at most the
+        probability :math:`n/N`.
+    window : int
+        Outcomes of the recent breach rate.
+    """
+
+    def __init__(
+        self,
+        *,
+        tail_probability: float,
+        lag: int = 1,
+        false_alarm_every: float = 100_000.0,
+        window: int = 1_000,
+    ) -> None:
+        _check(tail_probability, lag, false_alarm_every, window)
+        self.tail_probability, self.lag = tail_probability, lag
+        self._threshold = false_alarm_every
+        self._rates = _alternatives(tail_probability)
+        self._weight = 1.0 / len(self._rates)
+        self._detectors = [[0.0] * len(self._rates) for _ in range(lag)]
+        self._recent: deque[bool] = deque(maxlen=window)
+        self._recent_breaches = 0
+        self._judged = self._breaches = self._alarms = 0
+        self._alarmed = False
+        self._block = self._block_breaches = 0
+
+    def update(self, breach: bool) -> bool:
+        """Take the next outcome, in the order of origins; return whether it raises the alarm."""
+        detector = self._detectors[self._judged % self.lag]
+        self._count(breach)
+        p = self.tail_probability
+        for j, rate in enumerate(self._rates):
+            factor = rate / p if breach else (1.0 - rate) / (1.0 - p)
+            detector[j] = (detector[j] + self._weight) * factor
+        if sum(detector) >= self._threshold:
+            self._raise()
+            return True
+        self._clear_if_over()
+        return False
+
+    def standing(self, instrument: str, side: str) -> CoverageStanding:
+        """Return the counts and the evidence, under a name."""
+        return CoverageStanding(
+            instrument=instrument,
+            side=side,
+            tail_probability=self.tail_probability,
+            judged=self._judged,
+            breaches=self._breaches,
+            recent_judged=len(self._recent),
+            recent_breaches=self._recent_breaches,
+            evidence=max(sum(detector) for detector in self._detectors) / self._threshold,
+            alarmed=self._alarmed,
+            alarms=self._alarms,
+        )
+
+    def _count(self, breach: bool) -> None:
+        self._judged += 1
+        self._breaches += breach
+        if len(self._recent) == self._recent.maxlen:
+            self._recent_breaches -= self._recent[0]
+        self._recent.append(breach)
+        self._recent_breaches += breach
+        self._block += 1
+        self._block_breaches += breach
+
+    def _raise(self) -> None:
+        self._alarms += 1
+        self._alarmed = True
+        self._block = self._block_breaches = 0
+        for detector in self._detectors:
+            detector[:] = [0.0] * len(detector)
+
+    def _clear_if_over(self) -> None:
+        """End an alarm after a block of outcomes with not too many breaches; else begin another."""
+        if not self._alarmed or self._block * self.tail_probability < _CLEAR_EXPECTED:
+            return
+        self._alarmed = self._block_breaches > _CLEAR_EXPECTED * _CLEAR_TIMES
+        self._block = self._block_breaches = 0
+
+
+def _alternatives(tail_probability: float) -> tuple[float, ...]:
+    rates = {min(times * tail_probability, _LARGEST_RATE) for times in _TIMES}
+    return tuple(sorted(rates))
+
+
+def _check(tail_probability: float, lag: int, false_alarm_every: float, window: int) -> None:
+    if not 0.0 < tail_probability < 0.5:
+        raise InputError(
+            f"tail_probability must be in (0, 0.5), was {tail_probability}; write 0.01 for 1 %"
+        )
+    if not 1 <= lag <= _LARGEST_LAG:
+        raise InputError(f"lag must be from 1 to {_LARGEST_LAG} periods, was {lag}")
+    if not (math.isfinite(false_alarm_every) and false_alarm_every > 1.0):
+        raise InputError(
+            f"false_alarm_every must be above 1 outcome, was {false_alarm_every}; write 100_000"
+        )
+    if window < 1:
+        raise InputError(f"window must be at least 1 outcome, was {window}; write 1_000")
