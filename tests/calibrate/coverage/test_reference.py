@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foremargin.calibrate import adaptive_conformal_margin
 from foremargin.calibrate.coverage import (
     ALL_RULES,
     AdaptiveConformal,
@@ -235,32 +234,6 @@ def test_a_rule_is_what_its_paper_says(rule: CoverageRule, lag: int) -> None:
     assert np.isfinite(wanted).sum() > 500
     np.testing.assert_allclose(got.quantile, wanted, rtol=CLOSE)
     assert not got.correction[np.isfinite(wanted)].any()
-
-
-def test_without_a_guard_and_a_bound_reached_it_is_the_margin_that_there_was() -> None:
-    rng = np.random.default_rng(5)
-    score = rng.standard_t(4, size=3_000)
-    pooled = PooledTail(
-        quantile=np.sort(rng.uniform(2.0, 3.0, size=(3_000, 9)))[:, ::-1].copy(), weight=300.0
-    )
-    rule = AdaptiveConformal(window=500, needed=100, gain=0.02, guard=None)
-    for others in (None, pooled):
-        got = rule.run(score, tail_probability=0.05, lag=2, pooled=others)
-        old = adaptive_conformal_margin(
-            score,
-            np.ones(3_000),
-            tail_probability=0.05,
-            horizon=2,
-            window=500,
-            needed=100,
-            rate=0.02 * 0.05 / 2,
-            pooled=others,
-        )
-        np.testing.assert_allclose(got.quantile, old.margin, rtol=CLOSE)
-        # atol: rounding of a sum of 3,000 terms of about 1e-5.
-        np.testing.assert_allclose(
-            got.aimed_tail_probability, old.aimed_tail_probability, atol=1e-13
-        )
 
 
 @pytest.mark.parametrize("lag", [1, 4])
