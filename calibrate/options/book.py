@@ -1,7 +1,7 @@
-"""What an account holds and at what marks: linear contracts and European options.
+"""What an account holds and at what marks: futures, perpetuals, spot and European options.
 
-All contracts are settled in the currency of the price (linear). A contract that pays in the coin
-itself (inverse) is not one of them.
+Contracts are settled in the currency of the price (linear). For those that pay in the coin itself
+the same book is read in another way: see :mod:`.inverse`.
 """
 
 from collections.abc import Sequence
