@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 MakeBook = Callable[..., tuple[Book, Marks]]
 
 NAN = np.nan
-GRID = standard_grid(np.linspace(-0.4, 0.4, 9), vol_up=0.5, vol_down=0.3)
+GRID = standard_grid([0.1 * i for i in range(-4, 5)], vol_up=0.5, vol_down=0.3)
 
 
 def later(grid: ScenarioGrid, years: float) -> ScenarioGrid:
@@ -55,7 +55,7 @@ def test_the_value_is_the_mean_payoff_in_coins_under_the_measure_of_the_coin(cal
     def paid(z: float) -> float:
         price = forward * np.exp(0.5 * total**2 + total * z)
         gain = price - strike if call else strike - price
-        return max(gain, 0.0) / price * stats.norm.pdf(z)
+        return float(max(gain, 0.0) / price * stats.norm.pdf(z))
 
     edge = (np.log(strike / forward) - 0.5 * total**2) / total
     wanted = sum(integrate.quad(paid, a, b, epsabs=1e-13)[0] for a, b in ((-9, edge), (edge, 9)))
