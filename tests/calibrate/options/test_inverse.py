@@ -235,6 +235,31 @@ def test_margin_in_coins_is_homogeneous_and_takes_amounts_in_coins() -> None:
     assert more.requirement == pytest.approx(one + 1.5)
 
 
+def test_a_node_counts_with_its_weight_and_no_rate_is_read() -> None:
+    book = Book.of([(Kind.PUT, 90.0, 0.3, -2.0), (Kind.PERP, NAN, NAN, 100.0)])
+    marks = Marks.flat(book, spot=100.0, sigma_ann=0.8)
+    rated = Marks.flat(book, spot=100.0, sigma_ann=0.8, rate=0.2)
+    whole, third = (grid_of([(-0.3, 0.2, share), (0.3, 0.2, share)]) for share in (1.0, 0.3))
+    made = inverse_pnl(book, marks, whole).pnl
+    np.testing.assert_allclose(inverse_pnl(book, marks, third).pnl, 0.3 * made, rtol=1e-14)
+    np.testing.assert_array_equal(inverse_pnl(book, rated, whole).pnl, made)
+    np.testing.assert_array_equal(inverse_value(book, rated), inverse_value(book, marks))
+
+
+def test_coins_in_the_book_are_worth_themselves_and_are_no_options() -> None:
+    book = Book.of([(Kind.CALL, 110.0, 0.2, 3.0), (Kind.SPOT, NAN, NAN, 5.0)])
+    marks = Marks.flat(book, spot=100.0, sigma_ann=0.8)
+    value = inverse_value(book, marks)
+    assert value[1] == 5.0
+    assert inverse_margin(book, marks, GRID).net_option_value == pytest.approx(value[0])
+    # Coins as a position and coins as cash are the same.
+    alone = book.take(np.array([True, False]))
+    at = marks.take(np.array([True, False]))
+    np.testing.assert_allclose(
+        quote_pnl(book, marks, GRID, coins=1.0), quote_pnl(alone, at, GRID, coins=6.0), rtol=1e-12
+    )
+
+
 def test_what_is_no_single_coin_is_refused() -> None:
     rows = [(Kind.PERP, NAN, NAN, 1.0)]
     one = Book.of(rows, underlying="BTC")

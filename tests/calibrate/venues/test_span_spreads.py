@@ -185,6 +185,19 @@ def _option_losses(rules: Span, *, strike: float, years: float) -> list[float]:
     return [*out, *[NAN] * 12, 0.35 * far]
 
 
+def test_a_book_that_loses_less_by_price_than_by_time_earns_no_credit_and_pays_none() -> None:
+    rows = [
+        ("X", Kind.CALL, 950.0, 0.02, 1.0),
+        ("X", Kind.CALL, 1_200.0, 0.2, -2.0),
+        ("X", Kind.PUT, 1_000.0, 0.02, 2.0),
+        future("Y", 5.0),
+    ]
+    got = combined_margin(*portfolio(*rows), parameters=RULES, spreads=[between("X", "Y")])
+    # Its delta is short, and the spread is formed; only its price risk is none.
+    assert got.commodities["X"].inter_commodity_credit == 0.0
+    assert got.commodities["Y"].inter_commodity_credit > 5.0
+
+
 def test_the_total_is_never_below_the_minimum_nor_below_zero() -> None:
     # A straddle sold: its time risk is negative, so that its price risk is above its scan.
     rows = [
