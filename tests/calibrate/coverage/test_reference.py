@@ -270,6 +270,24 @@ def test_a_short_half_life_stands_at_its_largest_score() -> None:
     np.testing.assert_array_equal(got, largest)
 
 
+def test_a_tracker_follows_the_pooled_quantile_until_it_has_a_start_of_its_own() -> None:
+    n, needed = 40, 20
+    score = -np.ones(n)  # never a breach
+    pooled = 5.0 + 0.1 * np.arange(n)
+    rule = QuantileTracking(window=needed, needed=needed, rate=0.1, guard=None)
+    got = rule.run(
+        score,
+        tail_probability=TAIL,
+        pooled=PooledTail(quantile=np.tile(pooled[:, None], (1, 9)), weight=float(needed)),
+    ).quantile
+    # By then as many scores are judged as origins have passed.
+    fallen = 0.1 * TAIL * np.arange(n)
+    np.testing.assert_allclose(got[:needed], (pooled - fallen)[:needed], rtol=1e-12)
+    # From then on the mean of both at that origin, with equal weights.
+    start = 0.5 * (-1.0 + pooled[needed])
+    np.testing.assert_allclose(got[needed:], (start - fallen)[needed:], rtol=1e-12)
+
+
 @pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.name)
 def test_the_pooled_quantile_counts_as_its_weight_says(rule: CoverageRule) -> None:
     score, regime = stream(6)
