@@ -288,6 +288,40 @@ def test_a_tracker_follows_the_pooled_quantile_until_it_has_a_start_of_its_own()
     np.testing.assert_allclose(got[needed:], (start - fallen)[needed:], rtol=1e-12)
 
 
+def test_scores_that_regimes_weigh_count_as_their_effective_number_beside_the_pooled_ones() -> None:
+    rng = np.random.default_rng(7)
+    needed, weight = 60, 40.0
+    score, regime = rng.standard_t(3, size=needed + 1), rng.normal(size=(needed + 1, 1))
+    rule = RegimeWeightedConformal(
+        half_life=30.0, bandwidth=0.8, fewest=1.0, window=needed, needed=needed, guard=None
+    )
+    pooled = PooledTail(quantile=np.full((needed + 1, 9), 50.0), weight=weight)
+    options: dict[str, Any] = {"tail_probability": 0.2, "regime": regime}
+    alone = rule.run(score, **options).quantile[needed]
+    got = rule.run(score, pooled=pooled, **options).quantile[needed]
+    age = np.arange(needed, 0, -1.0)
+    near = (regime[:needed, 0] - regime[needed, 0]) ** 2 / (2.0 * 0.8**2)
+    w = 0.5 ** (age / 30.0) * np.exp(-near)
+    size = w.sum() ** 2 / (w**2).sum()
+    assert size < 0.8 * needed
+    np.testing.assert_allclose(got, (size * alone + weight * 50.0) / (size + weight), rtol=1e-12)
+
+
+def test_the_integrator_stops_at_its_steepest_on_the_way_down_too() -> None:
+    n, needed = 60, 20
+    score = np.where(np.arange(n) < needed, 0.0, -1e3)  # not one breach
+    rule = ConformalPid(
+        scorecaster=False, rate=0.1, saturation=TAIL, window=needed, needed=needed, guard=None
+    )
+    got = rule.run(score, tail_probability=TAIL).quantile[needed:]
+    judged = np.arange(n - needed)
+    excess = -TAIL * judged
+    angle = excess * np.log(judged + 1.0) / (TAIL * (judged + 1.0))
+    assert angle.min() < -3.0
+    wanted = 0.1 * excess + np.tan(np.maximum(angle, -1.5))
+    np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.name)
 def test_the_pooled_quantile_counts_as_its_weight_says(rule: CoverageRule) -> None:
     score, regime = stream(6)
