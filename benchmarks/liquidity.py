@@ -98,10 +98,10 @@ def books(folder: Path) -> None:
         cells = "".join(f"{v:>{w}.2f}" for v, w in zip(y, (9, 9, 11), strict=True))
         print(f"{coin:<6}{len(cell):>5}{sigma:>8.3f}{cells}{exponent(cell):>10.2f}", end="")
         print(f"{fit.log_error:>11.2f}")
-    cells = [exponent(cell) for _, cell in table.groupby(["exchange", "ticker"])]
-    known = np.array([value for value in cells if np.isfinite(value)])
+    slopes = [exponent(cell) for _, cell in table.groupby(["exchange", "ticker"])]
+    known = np.array([value for value in slopes if np.isfinite(value)])
     print(
-        f"{len(known)} venue-coin cells of {len(cells)} with positive costs: median exponent "
+        f"{len(known)} venue-coin cells of {len(slopes)} with positive costs: median exponent "
         f"{np.median(known):.2f}; Y at a million over Y at ten thousand, from it: "
         f"{100.0 ** (np.median(known) - 0.5):.1f}"
     )
@@ -116,13 +116,13 @@ def one_day(folder: Path) -> None:
     sigma = np.sqrt((minute**2).resample("15min").sum(min_count=14))
     slip = (rows["estimated_slippage"] / mid).resample("15min").mean()
     both = pd.DataFrame({"sigma": sigma, "slip": slip}).dropna()
-    both = np.log(both[(both["sigma"] > 0.0) & (both["slip"] > 0.0)])
+    both = both[(both["sigma"] > 0.0) & (both["slip"] > 0.0)]
 
     def slope(*columns: Array) -> float:
         x, y = (np.asarray(column) for column in columns)
         return float(np.polyfit(x, y, 1)[0])
 
-    x, y = both["sigma"].to_numpy(), both["slip"].to_numpy()
+    x, y = np.log(both["sigma"].to_numpy()), np.log(both["slip"].to_numpy())
     interval = bootstrap_interval(
         slope,
         x,
@@ -158,7 +158,8 @@ class Market:
     def sigma(self) -> Array:
         """Volatility of the day that ends at the origin."""
         variance: Array = self.history.targets.variance[..., 0]
-        return np.sqrt(np.vstack([np.full((1, variance.shape[1]), np.nan), variance[:-1]]))
+        before = np.vstack([np.full((1, variance.shape[1]), np.nan), variance[:-1]])
+        return np.asarray(np.sqrt(before))
 
     @property
     def cost(self) -> Array:
@@ -268,7 +269,9 @@ def forecasts(folder: Path) -> None:
     stressed_volume(market)
 
 
-def scores(outcome: Array, said: Mapping[str, Array], *, sigma: Array, known: Array) -> None:
+def scores(
+    outcome: Array, said: Mapping[str, Array], *, sigma: Array, known: NDArray[np.bool_]
+) -> None:
     """Print one line per predictor; all of them have the mean of the outcome."""
     losses = {}
     for name, values in said.items():
@@ -311,19 +314,21 @@ def onsets(ahead: Array, *, usual: Array, said: Mapping[str, Array], first_row: 
         print(f"{name:<32}warned of {100.0 * np.mean(rise[onset] > limit):.0f} %")
 
 
-def crash(time: Array, outcome: Array, said: Mapping[str, Array]) -> None:
+def crash(time: NDArray[np.datetime64], outcome: Array, said: Mapping[str, Array]) -> None:
     """Print the days around 5 August 2024 in multiples of the second half of July."""
-    days = pd.DatetimeIndex(time) - pd.Timedelta(days=1)
-    july = (days >= "2024-07-10") & (days <= "2024-07-30")
+    days = time.astype("datetime64[D]") - np.timedelta64(1, "D")  # a day ends at the next midnight
+    july = (days >= np.datetime64("2024-07-10")) & (days <= np.datetime64("2024-07-30"))
     names = ("today", "stress-pooled, from_stress", "network, from_cost")
     series = {name: said[name] for name in names} | {"the day after": outcome}
     print("\nclose of            " + "".join(f"{name:>30}" for name in series))
-    for row in np.flatnonzero((days >= "2024-08-01") & (days <= "2024-08-05")):
+    for row in np.flatnonzero(
+        (days >= np.datetime64("2024-08-01")) & (days <= np.datetime64("2024-08-05"))
+    ):
         cells = [
             np.nanmedian(values[row] / np.nanmedian(values[july], axis=0))
             for values in series.values()
         ]
-        print(f"{days[row]:%Y-%m-%d}          " + "".join(f"{cell:>30.2f}" for cell in cells))
+        print(f"{days[row]}          " + "".join(f"{cell:>30.2f}" for cell in cells))
 
 
 def stressed_volume(market: Market) -> None:
