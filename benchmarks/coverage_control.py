@@ -20,7 +20,6 @@ from arch.data import nasdaq, sp500
 from numpy.typing import NDArray
 
 from foremargin.backtest import quantile_loss
-from foremargin.calibrate import adaptive_conformal_margin
 from foremargin.calibrate.coverage import (
     AdaptiveConformal,
     AggregatedConformal,
@@ -134,24 +133,6 @@ def relative_level(sigma: Array, session: int) -> Array:
     return np.asarray((log - usual) / spread)[:, None]
 
 
-def clipped(market: Market, pooled: PooledTail | None) -> Array:
-    """Return the margins of `calibrate.conformal`: adaptive, with its memory cut at the bounds."""
-    margin = np.full(market.loss.shape, np.nan)
-    for i, s in np.ndindex(market.loss.shape[1:]):
-        rows = np.flatnonzero(np.isfinite(market.sigma[:, i]))
-        margin[rows, i, s] = adaptive_conformal_margin(
-            market.loss[rows, i, s],
-            market.sigma[rows, i],
-            tail_probability=TAIL,
-            horizon=market.lag,
-            window=WINDOW_DAYS * market.session,
-            needed=NEEDED,
-            rate=0.001 / market.lag,
-            pooled=None if pooled is None else pooled.at(rows),
-        ).margin
-    return margin
-
-
 def row(market: Market, margin: Array, added: Array, *, before: bool) -> dict[str, float]:
     """Figures of one rule; those "at 1 %" after one factor has made all breaches together so."""
     judged = market.judged(before=before)[..., None]
@@ -194,8 +175,6 @@ def table(market: Market, *, before: bool, with_pool: bool) -> pd.DataFrame:
     rows = {}
     for name, rule in rules(market).items():
         rows[name] = row(market, *margins(market, rule, pooled), before=before)
-    now = clipped(market, pooled)
-    rows["calibrate.conformal"] = row(market, now, np.zeros_like(now), before=before)
     return pd.DataFrame(rows).T
 
 

@@ -1,7 +1,6 @@
 """From forecast to margin: tails, coverage, limits, liquidity, options, portfolios, policies."""
 
 from . import addons, coverage, laws, liquidity, options, path, portfolio, updates, venues
-from .conformal import ConformalMargin, adaptive_conformal_margin
 from .market import MarginMarket, SideSeries
 from .policies import (
     ALL_POLICIES,
@@ -35,7 +34,6 @@ __all__ = [
     "SIDES",
     "Calibration",
     "CalibrationMap",
-    "ConformalMargin",
     "Filtered",
     "Fixed",
     "Generation",
@@ -49,7 +47,6 @@ __all__ = [
     "SideSeries",
     "Tool",
     "WithTool",
-    "adaptive_conformal_margin",
     "addons",
     "coverage",
     "fit_calibration",

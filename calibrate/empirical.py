@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .upper_end import COUNT, KEPT, keep_score, new_window, read_tail, upper_quantile
+from .upper_end import COUNT, KEPT, keep_score, new_window, read_tail
 
 
 @njit(cache=True)
@@ -68,77 +68,3 @@ LOWEST_LEVEL, HIGHEST_LEVEL = 0.25, 3.0
 def pooled_levels(tail_probability: float, n_levels: int) -> NDArray[np.float64]:
     """Return the tail probabilities at which pooled quantiles are read, evenly spaced in logs."""
     return np.asarray(tail_probability * np.geomspace(LOWEST_LEVEL, HIGHEST_LEVEL, n_levels))
-
-
-@njit(cache=True)
-def _read_pooled(quantile: NDArray[np.float64], tail_probability: float, level: float) -> float:
-    """Interpolate a pooled quantile between the levels of :func:`pooled_levels`, linear in logs."""
-    last = len(quantile) - 1
-    share = np.log(level / (tail_probability * LOWEST_LEVEL)) / np.log(HIGHEST_LEVEL / LOWEST_LEVEL)
-    position = min(max(share, 0.0), 1.0) * last
-    below = min(int(position), last - 1)
-    step = position - below
-    return float((1.0 - step) * quantile[below] + step * quantile[below + 1])
-
-
-@njit(cache=True)
-def adaptive_quantile(
-    score: NDArray[np.float64],
-    pooled: NDArray[np.float64],
-    tail_probability: float,
-    lag: int,
-    window: int,
-    needed: int,
-    rate: float,
-    weight: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute a rolling quantile that answers to its own breaches; see :mod:`.conformal`.
-
-    Parameters
-    ----------
-    score : ndarray, shape (n,)
-        Score of each origin, positive where money was lost; NaN is skipped.
-    pooled : ndarray, shape (n, n_levels)
-        Quantiles of others' scores too (see :mod:`.pooling`); no levels leave the own ones alone.
-    tail_probability : float
-        Target breach rate.
-    lag, window, needed : int
-        As in :func:`rolling_tails`.
-    rate : float
-        Step of the tail probability aimed at.
-    weight : float
-        Own scores that the pooled quantile counts as.
-
-    Returns
-    -------
-    quantile : ndarray, shape (n,)
-        In the unit of the scores; NaN before there are enough.
-    aimed : ndarray, shape (n,)
-        Tail probability at which the quantile was read.
-    """
-    n, n_levels = pooled.shape
-    quantile, aimed = np.full(n, np.nan), np.full(n, np.nan)
-    depth = tail_depth(window, tail_probability * HIGHEST_LEVEL)
-    upper, queue, state = new_window(window, depth)
-    current = tail_probability
-    low, high = tail_probability * LOWEST_LEVEL, tail_probability * HIGHEST_LEVEL
-    for t in range(n):
-        if t >= lag and np.isfinite(score[t - lag]):
-            past = score[t - lag]
-            if np.isfinite(quantile[t - lag]):
-                breach = 1.0 if past > quantile[t - lag] else 0.0
-                current = min(max(current + rate * (tail_probability - breach), low), high)
-            keep_score(upper, queue, state, depth, past)
-        others = np.nan
-        if n_levels > 1:
-            others = _read_pooled(pooled[t], tail_probability, current)
-        count = state[COUNT]
-        if count >= needed:
-            own = upper_quantile(upper[: state[KEPT]], queue[:count], current)
-            share = count / (count + weight) if np.isfinite(others) else 1.0
-            quantile[t] = own if share == 1.0 else share * own + (1.0 - share) * others
-        else:
-            quantile[t] = others
-        if np.isfinite(quantile[t]):
-            aimed[t] = current
-    return quantile, aimed

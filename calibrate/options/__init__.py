@@ -18,6 +18,17 @@ from .forecast import (
 )
 from .grid import ScenarioGrid, VolShape, grid_of, standard_grid
 from .implied import implied_volatility
+from .inverse import (
+    InverseGreeks,
+    inverse_book_greeks,
+    inverse_future_pnl,
+    inverse_greeks,
+    inverse_implied_volatility,
+    inverse_margin,
+    inverse_pnl,
+    inverse_value,
+    quote_pnl,
+)
 from .law import SpotVolForecast
 from .margin import OptionMargin, option_margin
 from .revalue import (
@@ -33,6 +44,7 @@ __all__ = [
     "Book",
     "ForecastMoves",
     "Greeks",
+    "InverseGreeks",
     "Kind",
     "Marks",
     "OptionMargin",
@@ -50,9 +62,17 @@ __all__ = [
     "forecast_moves",
     "grid_of",
     "implied_volatility",
+    "inverse_book_greeks",
+    "inverse_future_pnl",
+    "inverse_greeks",
+    "inverse_implied_volatility",
+    "inverse_margin",
+    "inverse_pnl",
+    "inverse_value",
     "option_margin",
     "option_value",
     "pin_risk",
+    "quote_pnl",
     "scenario_pnl",
     "short_option_minimum",
     "simulated_grid",

@@ -1,7 +1,7 @@
-"""What an account holds and at what marks: linear contracts and European options.
+"""What an account holds and at what marks: futures, perpetuals, spot and European options.
 
-All contracts are settled in the currency of the price (linear). A contract that pays in the coin
-itself (inverse) is not one of them.
+Contracts are settled in the currency of the price (linear). For those that pay in the coin itself
+the same book is read in another way: see :mod:`.inverse`.
 """
 
 from collections.abc import Sequence
@@ -124,6 +124,16 @@ class Book:
             underlying=self.underlying,
         )
 
+    def take(self, which: NDArray[np.bool_]) -> "Book":
+        """Return the positions where `which` is true, shape (n,)."""
+        return Book(
+            kind=self.kind[which],
+            strike=self.strike[which],
+            expiry=self.expiry[which],
+            quantity=self.quantity[which],
+            underlying=tuple(self.underlying[i] for i in np.flatnonzero(which)),
+        )
+
     def groups(self) -> NDArray[np.intp]:
         """Return the number of the underlying of each position, in order of name, shape (n,)."""
         return np.unique(np.array(self.underlying, dtype=str), return_inverse=True)[1]
@@ -181,6 +191,15 @@ class Marks:
             forward=(spot if forward is None else forward) * ones,
             sigma_ann=sigma_ann * ones,
             rate=rate * ones,
+        )
+
+    def take(self, which: NDArray[np.bool_]) -> "Marks":
+        """Return the marks of the positions where `which` is true, shape (n,)."""
+        return Marks(
+            spot=self.spot[which],
+            forward=self.forward[which],
+            sigma_ann=self.sigma_ann[which],
+            rate=self.rate[which],
         )
 
     def check(self, book: Book) -> None:

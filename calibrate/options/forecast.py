@@ -23,8 +23,11 @@ is largest at an end. So its loss stays below the grid's with probability c at l
 right. For options bought, and spreads, the worst point can lie between two spots; `n_side` makes
 that gap small, and it is not proved to be zero.
 
-The promise holds for every such book at once, and one book needs less: a linear one only a
-single quantile. :func:`fitted_grid` shrinks the disc to what a given book needs.
+**What it costs.** The promise holds for every such book at once, and one book needs less: a linear
+one a single quantile, 2.33 normal scores at 99 % where the disc has 3.03. So :func:`forecast_grid`
+covers a given book in 99.8 to 99.9 % of cases, at 1.4 to 2.3 times its own loss quantile. It is for
+a grid that is published and has to serve books that nobody has seen. For the margin of an account
+take :func:`fitted_grid`, which shrinks the disc to what the given book needs.
 
 References
 ----------
@@ -62,7 +65,9 @@ def forecast_grid(
     n_side: int = 8,
     shape: VolShape | None = None,
 ) -> ScenarioGrid:
-    """Return the grid whose worst loss covers `confidence_level`; see the module for how.
+    """Return the grid whose worst loss covers `confidence_level` of every book of options sold.
+
+    For the margin of one book it is dear; see the module, and :func:`fitted_grid`.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from .checks import fraction, not_negative
 from .grid import ScenarioGrid
 from .revalue import ScenarioPnl, scenario_pnl
 
-_NONE: Mapping[str, float] = MappingProxyType({})
+NO_CONTINGENCIES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +82,7 @@ def option_margin(
     grid: ScenarioGrid,
     *,
     minimum: float = 0.0,
-    contingencies: Mapping[str, float] = _NONE,
+    contingencies: Mapping[str, float] = NO_CONTINGENCIES,
     long_option_share: float = 0.0,
 ) -> OptionMargin:
     """Return the margin of a book on a grid.
@@ -103,6 +103,24 @@ def option_margin(
     InputError
         If an amount is negative or not finite: a contingency never lowers margin.
     """
+    return compose_margin(
+        scenario_pnl(book, marks, grid),
+        float(option_value(book, marks).sum()),
+        minimum=minimum,
+        contingencies=contingencies,
+        long_option_share=long_option_share,
+    )
+
+
+def compose_margin(
+    scenarios: ScenarioPnl,
+    net_value: float,
+    *,
+    minimum: float,
+    contingencies: Mapping[str, float],
+    long_option_share: float,
+) -> OptionMargin:
+    """Put a margin together from profits at the nodes and the net value of options, one unit."""
     least = float(not_negative("minimum", minimum))
     share = float(fraction("long_option_share", long_option_share))
     amounts = {name: float(not_negative(name, value)) for name, value in contingencies.items()}
@@ -111,10 +129,8 @@ def option_margin(
         raise InputError(
             f"a contingency must not have the name of a component, found {sorted(taken)}"
         )
-    scenarios = scenario_pnl(book, marks, grid)
     loss = scenarios.loss()
     top_up = max(least - loss, 0.0)
-    net_value = float(option_value(book, marks).sum())
     asked = loss + top_up + sum(amounts.values())
     return OptionMargin(
         grid_loss=loss,

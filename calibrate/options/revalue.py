@@ -93,7 +93,7 @@ def scenario_pnl(book: Book, marks: Marks, grid: ScenarioGrid) -> ScenarioPnl:
         book,
         marks,
         forward=marks.forward * (1.0 + grid.spot_move[:, None]),
-        sigma_ann=_scenario_sigma(book, marks, grid),
+        sigma_ann=scenario_sigma(book, marks, grid),
         elapsed=grid.elapsed[:, None],
     )
     return ScenarioPnl(
@@ -101,7 +101,8 @@ def scenario_pnl(book: Book, marks: Marks, grid: ScenarioGrid) -> ScenarioPnl:
     )
 
 
-def _scenario_sigma(book: Book, marks: Marks, grid: ScenarioGrid) -> Array:
+def scenario_sigma(book: Book, marks: Marks, grid: ScenarioGrid) -> Array:
+    """Return the volatility of each position at each node, shape (m, n); 0 if it is no option."""
     option = book.option
     sigma = np.where(option, marks.sigma_ann, 0.0)
     return grid.sigma_ann(sigma, np.where(option, book.expiry, 1.0))
@@ -184,7 +185,7 @@ def approximate_pnl(book: Book, marks: Marks, grid: ScenarioGrid) -> Approximati
     pnl = (
         greeks["delta"] * move
         + 0.5 * greeks["gamma"] * move**2
-        + greeks["vega"] * (_scenario_sigma(book, marks, grid) - sigma)
+        + greeks["vega"] * (scenario_sigma(book, marks, grid) - sigma)
         + greeks["theta"] * passed
     )
     return Approximation(

@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ShapeError
 from .accounts import Accounts
-from .kernels import Kept, Move, Tail, fill_rows, move_rows
+from .kernels import Move, Tail, fill_rows, keep_rows, move_rows
 from .running import run_rows
 from .scenarios import ScenarioSet
 from .tail import RiskMeasure, check_positions, tail_rule
 
 _SPARE = 4
-_MOST_SMALL = np.iinfo(np.uint16).max
 
 
 class IncrementalMargin:
@@ -75,13 +74,7 @@ class IncrementalMargin:
         self._book = accounts.book()
         self._holders = _Holders(accounts, scenarios.n_instruments)
         n, k = accounts.n_accounts, min(wanted, scenarios.n_scenarios)
-        small = scenarios.n_scenarios <= _MOST_SMALL
-        self._kept = Kept(
-            loss=np.empty((n, k)),
-            scenario=np.empty((n, k), np.uint16 if small else np.int32),
-            bound=np.empty(n),
-            risk=np.empty((n, 2)),
-        )
+        self._kept = keep_rows(n, k, n_scenarios=scenarios.n_scenarios)
         self.rebooked = n
         run_rows(partial(fill_rows, self._book, self._tail, self._kept), n)
 
@@ -93,7 +86,8 @@ class IncrementalMargin:
     @property
     def nbytes(self) -> int:
         """Memory of the state in bytes, without the accounts themselves."""
-        return sum(array.nbytes for array in (*self._kept, self._pnl)) + self._holders.nbytes
+        kept = self._kept.state.nbytes + self._kept.risk.nbytes
+        return kept + self._pnl.nbytes + self._holders.nbytes
 
     def scenarios(self) -> ScenarioSet:
         """Return the scenarios as they now are."""

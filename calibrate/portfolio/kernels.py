@@ -11,13 +11,20 @@ The kernels expect finite numbers and consistent shapes; their callers check bot
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np import arrayobj
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int32]
 
 _BLOCK = 16
+_MOST_SMALL = np.iinfo(np.uint16).max
+_LINE = 8  # doubles that memory is read by
+_AHEAD = 4  # rows; what is fetched now is there when its turn comes
 _DUST = 1e-12  # probability that rounding may leave unfilled in a tail
 
 
@@ -41,14 +48,25 @@ class Tail(NamedTuple):
 class Kept(NamedTuple):
     """State of accounts that follow moves, one row each.
 
-    The first losses of a row are the tail, in any order if all weights are equal; `bound` is not
-    below any loss that is not kept; `risk` holds value at risk and expected shortfall.
+    A row of `state` is one run of memory: `width` losses, a bound that is not below any loss that
+    is not kept, and then the scenarios of the losses, which `scenario`, a view of the same bytes,
+    reads from its column `first` on. The first losses are the tail, in any order if all weights
+    are equal. `risk` holds value at risk and expected shortfall.
     """
 
-    loss: Array
-    scenario: NDArray[np.integer]
-    bound: Array
+    state: Array
+    scenario: NDArray[np.unsignedinteger]
+    width: int
+    first: int
     risk: Array
+
+
+def keep_rows(n_accounts: int, width: int, *, n_scenarios: int) -> Kept:
+    """Return room for the `width` worst scenarios of every account."""
+    small = np.uint16 if n_scenarios <= _MOST_SMALL else np.uint32
+    name = np.dtype(small).itemsize
+    state = np.empty((n_accounts, width + 1 - (-width * name // 8)))
+    return Kept(state, state.view(small), width, 8 * (width + 1) // name, np.empty((n_accounts, 2)))
 
 
 class Move(NamedTuple):
@@ -284,20 +302,46 @@ def allocate_rows(
         _contributions(book, a, tail.pnl, share, risk[a], out)
 
 
+@intrinsic
+def _fetch(typing_context, array, row, column):  # type: ignore[no-untyped-def]
+    """Ask for the line of memory of an element that is written soon; changes no number."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = signature.args[0]
+        held = arrayobj.make_array(kind)(context, builder, arguments[0])  # type: ignore[no-untyped-call]
+        place = cgutils.get_item_pointer(  # type: ignore[no-untyped-call]
+            context, builder, kind, held, arguments[1:]
+        )
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        form = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        call = builder.module.declare_intrinsic("llvm.prefetch", [byte], form)
+        # For writing, to be kept in every cache, data.
+        builder.call(call, [builder.bitcast(place, byte), number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, row, column), generate
+
+
 @njit(nogil=True, cache=True)
 def _rebook(a: int, book: Book, pnl: Array, room: Scratch, kept: Kept) -> None:
     """Find an account's largest losses anew, and a bound on all others."""
     book_losses(book, a, pnl, room.loss)
     select_largest(room.loss, room.value, room.which)
-    for c in range(len(room.value)):
-        kept.loss[a, c], kept.scenario[a, c] = room.value[c], room.which[c]
-    kept.bound[a] = -np.inf if len(room.value) == len(room.loss) else room.value[-1]
+    for c in range(kept.width):
+        kept.state[a, c], kept.scenario[a, kept.first + c] = room.value[c], room.which[c]
+    kept.state[a, kept.width] = -np.inf if kept.width == len(room.loss) else room.value[-1]
 
 
 @njit(nogil=True, cache=True)
 def _room_for(tail: Tail, kept: Kept) -> Scratch:
-    k = kept.loss.shape[1]
+    k = kept.width
     return Scratch(np.empty(tail.pnl.shape[1]), np.empty(k), np.empty(k, np.int32))
+
+
+@njit(nogil=True, cache=True)
+def _read_row(a: int, tail: Tail, kept: Kept) -> tuple[float, float]:
+    scenario = kept.scenario[a, kept.first : kept.first + kept.width]
+    return read_sorted(kept.state[a, : kept.width], scenario, tail.weight, tail.probability)
 
 
 @njit(nogil=True, cache=True)
@@ -306,58 +350,52 @@ def fill_rows(book: Book, tail: Tail, kept: Kept, first: int, last: int) -> None
     room = _room_for(tail, kept)
     for a in range(first, last):
         _rebook(a, book, tail.pnl, room, kept)
-        kept.risk[a, 0], kept.risk[a, 1] = read_sorted(
-            kept.loss[a], kept.scenario[a], tail.weight, tail.probability
-        )
+        kept.risk[a, 0], kept.risk[a, 1] = _read_row(a, tail, kept)
 
 
 @njit(nogil=True, cache=True)
-def _shift(kept: Array, scenario: NDArray[np.integer], units: float, rise: Array) -> None:
-    for c in range(len(kept)):
-        kept[c] += units * rise[scenario[c]]
+def _shift_rows(tail: Tail, kept: Kept, move: Move, first: int, last: int) -> None:
+    """Move rows and read them as if the tail had not changed; mark those in which it may have.
 
-
-@njit(nogil=True, cache=True)
-def _lowest(kept: Array, count: int) -> float:
-    # Four at a time: the processor need not wait for one comparison to begin the next.
-    a = b = c = d = kept[0]
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a = kept[i] if kept[i] < a else a
-        b = kept[i + 1] if kept[i + 1] < b else b
-        c = kept[i + 2] if kept[i + 2] < c else c
-        d = kept[i + 3] if kept[i + 3] < d else d
-    for i in range(whole, count):
-        a = kept[i] if kept[i] < a else a
-    return float(min(min(a, b), min(c, d)))
-
-
-@njit(nogil=True, cache=True)
-def _in_order(kept: Array, count: int) -> bool:
-    """Whether the first `count` losses are still the largest, in whatever order."""
-    if count == len(kept):
-        return True
-    edge = _lowest(kept, count)
-    above = 0
-    for c in range(count, len(kept)):
-        above += kept[c] > edge
-    return above == 0
-
-
-@njit(nogil=True, cache=True)
-def _read_even(
-    kept: Array, count: int, weight: float, tail_probability: float
-) -> tuple[float, float]:
-    """Do what :func:`read_sorted` does, for equal weights and a tail in any order."""
-    lowest, total, other = _lowest(kept, count), 0.0, 0.0
-    for c in range(0, count - 1, 2):
-        total += kept[c]
-        other += kept[c + 1]
-    if count % 2:
-        total += kept[count - 1]
-    total += other
-    spare = max(count * weight - tail_probability, 0.0)
-    return lowest, (weight * total - spare * lowest) / (count * weight - spare)
+    One loop without calls: it is the time of a move. Losses go two at a time, so that the processor
+    need not wait for one sum or comparison to begin the next.
+    """
+    state, scenario, at, width, risk = kept.state, kept.scenario, kept.first, kept.width, kept.risk
+    holder, held, rise, marked, most = move.holder, move.held, move.rise, move.rebooked, tail.most
+    highest, lowest = rise.max(), rise.min()
+    weight, filled = tail.weight[0], most * tail.weight[0]
+    spare = max(filled - tail.probability, 0.0)
+    for h in range(first, last):
+        if h + _AHEAD < last:
+            for c in range(0, state.shape[1], _LINE):
+                _fetch(state, np.int64(holder[h + _AHEAD]), np.int64(c))  # type: ignore[call-arg]
+        a, units = holder[h], held[h]
+        low, under, high, over, total, other = np.inf, np.inf, -np.inf, -np.inf, 0.0, 0.0
+        for c in range(0, most - 1, 2):
+            x = state[a, c] + units * rise[scenario[a, at + c]]
+            y = state[a, c + 1] + units * rise[scenario[a, at + c + 1]]
+            state[a, c], state[a, c + 1] = x, y
+            total, other = total + x, other + y
+            low, under = x if x < low else low, y if y < under else under
+        if most % 2:
+            x = state[a, most - 1] + units * rise[scenario[a, at + most - 1]]
+            state[a, most - 1] = x
+            total, low = total + x, x if x < low else low
+        for c in range(most, width - 1, 2):
+            x = state[a, c] + units * rise[scenario[a, at + c]]
+            y = state[a, c + 1] + units * rise[scenario[a, at + c + 1]]
+            state[a, c], state[a, c + 1] = x, y
+            high, over = x if x > high else high, y if y > over else over
+        if (width - most) % 2:
+            x = state[a, width - 1] + units * rise[scenario[a, at + width - 1]]
+            state[a, width - 1] = x
+            high = x if x > high else high
+        bound = state[a, width] + units * (highest if units > 0.0 else lowest)
+        state[a, width] = bound
+        edge = min(low, under)
+        marked[h] = max(bound, max(high, over)) > edge
+        risk[a, 0] = edge
+        risk[a, 1] = (weight * (total + other) - spare * edge) / (filled - spare)
 
 
 @njit(nogil=True, cache=True)
@@ -368,21 +406,16 @@ def move_rows(book: Book, tail: Tail, kept: Kept, move: Move, first: int, last: 
     the tail stays above the bound it is the tail of all scenarios; if not, the account is booked
     anew.
     """
+    _shift_rows(tail, kept, move, first, last)
     room = _room_for(tail, kept)
-    highest, lowest = move.rise.max(), move.rise.min()
     even = tail.weight.min() == tail.weight.max()
     for h in range(first, last):
-        a, units = move.holder[h], move.held[h]
-        loss, scenario = kept.loss[a], kept.scenario[a]
-        _shift(loss, scenario, units, move.rise)
-        kept.bound[a] += units * highest if units > 0.0 else units * lowest
-        if not even or not _in_order(loss, tail.most):
-            sort_down(loss, scenario)
-        if _lowest(loss, tail.most) < kept.bound[a]:
+        if even and not move.rebooked[h]:
+            continue
+        a = move.holder[h]
+        state = kept.state[a, : kept.width]
+        sort_down(state, kept.scenario[a, kept.first : kept.first + kept.width])
+        move.rebooked[h] = state[tail.most - 1] < kept.state[a, kept.width]
+        if move.rebooked[h]:
             _rebook(a, book, tail.pnl, room, kept)
-            move.rebooked[h] = True
-        if even:
-            risk = _read_even(loss, tail.most, tail.weight[0], tail.probability)
-        else:
-            risk = read_sorted(loss, scenario, tail.weight, tail.probability)
-        kept.risk[a, 0], kept.risk[a, 1] = risk
+        kept.risk[a, 0], kept.risk[a, 1] = _read_row(a, tail, kept)

@@ -1,4 +1,4 @@
-r"""SPAN: sixteen scenarios, the scanning risk, spreads between months, the short-option minimum.
+r"""SPAN: sixteen scenarios, scanning risk, spreads of months and commodities, the minimum.
 
 With price range R and volatility range V, the scenarios are
 
@@ -10,23 +10,27 @@ in this order, with V added to the volatility. Of the last two a share y of the 
 
 .. math::
 
-    \text{risk} = \max(\text{scanning risk} + \text{inter-month charge},\;
-                       \text{short-option minimum}),
+    \text{risk} = \max(\text{scanning risk} + \text{inter-month charge}
+                       - \text{inter-commodity credit},\; \text{short-option minimum}),
 
-the scanning risk being the largest loss of the portfolio, at least zero. Against equity that does
-not count options, the net option value comes off (or is added if it is negative).
+the scanning risk being the largest loss of the portfolio, at least zero. So risk is never below the
+short-option minimum, nor below zero. Against equity that does not count options, the net option
+value comes off (or is added if it is negative).
 
-Source: the CME's public description of SPAN (scenarios); ranges and charges are the clearing
-house's and change by notice, so they have no default. Stated exactly here: a spread charge with one
-tier of months, where the number of spreads is the smaller of all long and all short deltas. Not
-here: several tiers and priorities, spreads between commodities, delivery months, and the composite
-delta (a weighted mean over scenarios): the delta is today's.
+:func:`margin` is that of one commodity, without a credit; :func:`combined_margin` of several, with
+those of :mod:`.span_spreads`, where the spreads are.
+
+Source: the CME's public description of SPAN; ranges, charges, tiers, ratios and credits are the
+clearing house's and change by notice, so they have no default. Not here: delivery months, the
+composite delta (a weighted mean over scenarios; the delta is today's), and credits between clearing
+houses. A leg with a tier takes the price risk of the positions in that tier alone.
 
 References
 ----------
 CME Group, "CME SPAN: Standard Portfolio Analysis of Risk".
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +48,35 @@ from ..options import (
 )
 from ..options.checks import fraction, not_negative, positive
 from ..options.revalue import sum_by
+from .span_spreads import (
+    CommodityLeg,
+    CommoditySpread,
+    MonthLeg,
+    MonthSpread,
+    Pool,
+    Side,
+    commodity_credits,
+    futures_price_risk,
+    month_charge,
+)
+
+__all__ = [
+    "THREE_RANGES",
+    "TWO_RANGES",
+    "CombinedMargin",
+    "CommodityLeg",
+    "CommoditySpread",
+    "Extremes",
+    "MonthLeg",
+    "MonthSpread",
+    "Side",
+    "Span",
+    "SpanMargin",
+    "combined_margin",
+    "margin",
+    "risk_array",
+    "with_forecast",
+]
 
 Array = NDArray[np.float64]
 
@@ -88,13 +121,19 @@ class Span:
     vol_range : float
         Volatility scan range, decimal points: 0.05 moves 0.30 to 0.35.
     spread_charge : float
-        Inter-month charge, currency for each unit of spread.
+        Inter-month charge, currency for each unit of spread between any two months, for what
+        `spreads` leave.
     short_option_charge : float
         Short-option minimum, currency for each unit of option sold.
     look_ahead : float
         Years that pass in every scenario.
     extremes : Extremes
         The last two scenarios.
+    tiers : tuple of float
+        Last expiries of the tiers of months but for the last tier, years, rising: (0.25, 1) are
+        three tiers. Perpetuals and spot are in the first.
+    spreads : tuple of MonthSpread
+        Spreads between tiers with charges of their own, in order of priority.
     """
 
     price_range: float
@@ -103,11 +142,31 @@ class Span:
     short_option_charge: float = 0.0
     look_ahead: float = 0.0
     extremes: Extremes = TWO_RANGES
+    tiers: tuple[float, ...] = ()
+    spreads: tuple[MonthSpread, ...] = ()
 
     def __post_init__(self) -> None:
         positive("price_range", self.price_range)
         for name in ("vol_range", "spread_charge", "short_option_charge", "look_ahead"):
             not_negative(name, getattr(self, name))
+        if len(self.tiers) and np.any(np.diff(positive("tiers", self.tiers)) <= 0.0):
+            raise InputError(f"tiers must rise, were {self.tiers}")
+        for spread in self.spreads:
+            self.check_tiers([leg.tier for leg in spread.legs])
+
+    def check_tiers(self, named: Sequence[int]) -> None:
+        """Refuse tiers that are not there."""
+        missing = sorted({tier for tier in named if not 1 <= tier <= len(self.tiers) + 1})
+        if missing:
+            raise InputError(
+                f"a tier must be from 1 to {len(self.tiers) + 1}, found {missing}; give the "
+                "expiries where tiers end"
+            )
+
+    def tier_of(self, expiry: Array) -> NDArray[np.intp]:
+        """Return the tier of each expiry, 1 for NaN, same shape."""
+        years = np.nan_to_num(expiry, nan=0.0)
+        return np.asarray(1 + np.searchsorted(np.array(self.tiers), years, side="left"))
 
     def scenarios(self) -> Array:
         """Return price move (currency), volatility move and share, shape (16, 3)."""
@@ -133,6 +192,8 @@ class SpanMargin:
         The scenario with it, 1 to 16; the lowest of equals.
     inter_month_charge : float
         For deltas of different expiries that offset each other.
+    inter_commodity_credit : float
+        For deltas that offset those of other commodities.
     short_option_minimum : float
         Least risk.
     net_option_value : float
@@ -144,11 +205,13 @@ class SpanMargin:
     inter_month_charge: float
     short_option_minimum: float
     net_option_value: float
+    inter_commodity_credit: float = 0.0
 
     @property
     def risk(self) -> float:
         """Needed equity, options counted at their marks."""
-        return max(self.scanning_risk + self.inter_month_charge, self.short_option_minimum)
+        spread = self.inter_month_charge - self.inter_commodity_credit
+        return max(self.scanning_risk + spread, self.short_option_minimum)
 
     @property
     def requirement(self) -> float:
@@ -207,18 +270,133 @@ def margin(book: Book, marks: Marks, *, parameters: Span) -> SpanMargin:
     return SpanMargin(
         scanning_risk=float(max(loss[worst], 0.0)),
         active_scenario=worst + 1,
-        inter_month_charge=parameters.spread_charge * _spreads(book, marks),
+        inter_month_charge=_month_charge(book, marks, parameters),
         short_option_minimum=float(parameters.short_option_charge * sold),
         net_option_value=float(option_value(book, marks).sum()),
     )
 
 
-def _spreads(book: Book, marks: Marks) -> float:
-    """Return the units of spread between expiries: the smaller side of their net deltas."""
+def _month_charge(book: Book, marks: Marks, parameters: Span) -> float:
+    """Form the spreads between months, those of tiers first."""
     if not len(book):
         return 0.0
-    delta = sum_by(book_greeks(book, marks)["delta"], book.expiry_groups())
-    return float(min(np.maximum(delta, 0.0).sum(), np.maximum(-delta, 0.0).sum()))
+    month = book.expiry_groups()
+    delta = sum_by(book_greeks(book, marks)["delta"], month)
+    first = np.unique(month, return_index=True)[1]
+    tier = parameters.tier_of(book.expiry[first]) - 1
+    n = len(parameters.tiers) + 1
+    charge, long, short = month_charge(
+        parameters.spreads,
+        np.bincount(tier, weights=np.maximum(delta, 0.0), minlength=n).astype(np.float64),
+        np.bincount(tier, weights=np.maximum(-delta, 0.0), minlength=n).astype(np.float64),
+    )
+    return charge + parameters.spread_charge * float(min(long.sum(), short.sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinedMargin:
+    """Margin of a portfolio of commodities, currency.
+
+    Attributes
+    ----------
+    commodities : mapping of str to SpanMargin
+        By name, with the credits that spreads between them earn.
+    """
+
+    commodities: Mapping[str, SpanMargin]
+
+    @property
+    def risk(self) -> float:
+        """Needed equity, options counted at their marks: the sum over commodities."""
+        return sum(one.risk for one in self.commodities.values())
+
+    @property
+    def requirement(self) -> float:
+        """Risk less net option value: needed cash; below zero is a credit."""
+        return sum(one.requirement for one in self.commodities.values())
+
+
+def combined_margin(
+    book: Book,
+    marks: Marks,
+    *,
+    parameters: Mapping[str, Span],
+    spreads: Sequence[CommoditySpread] = (),
+) -> CombinedMargin:
+    """Return the margin of a book in several commodities.
+
+    Parameters
+    ----------
+    book, marks : Book, Marks
+        n positions.
+    parameters : mapping of str to Span
+        Ranges and charges of each underlying in the book.
+    spreads : sequence of CommoditySpread
+        Credits between commodities, in order of priority; a commodity is named with tiers in all
+        of them or in none.
+
+    Raises
+    ------
+    InputError
+        If an underlying has no parameters, a tier is not there, tiers and a whole commodity are
+        mixed (their deltas would count twice), or a price would fall to zero.
+    """
+    names = sorted(set(book.underlying))
+    missing = [name for name in names if name not in parameters]
+    if missing:
+        raise InputError(f"every underlying must have parameters, {missing} have none")
+    tiers = _tiers_named(spreads, parameters)
+    found: dict[str, SpanMargin] = {}
+    pools: dict[tuple[str, int | None], Pool] = {}
+    for name in names:
+        held = np.array([underlying == name for underlying in book.underlying])
+        part, at = book.take(held), marks.take(held)
+        found[name] = margin(part, at, parameters=parameters[name])
+        pools |= _pools(name, part, at, parameters=parameters[name], tiers=tiers.get(name, ()))
+    earned = commodity_credits(spreads, pools)
+    return CombinedMargin(
+        commodities={
+            name: replace(one, inter_commodity_credit=earned.get(name, 0.0))
+            for name, one in found.items()
+        }
+    )
+
+
+def _tiers_named(
+    spreads: Sequence[CommoditySpread], parameters: Mapping[str, Span]
+) -> dict[str, set[int | None]]:
+    named: dict[str, set[int | None]] = {}
+    for leg in (leg for spread in spreads for leg in spread.legs):
+        named.setdefault(leg.commodity, set()).add(leg.tier)
+    for name, tiers in named.items():
+        if None in tiers and len(tiers) > 1:
+            raise InputError(
+                f"{name} must be named with a tier in all spreads or in none, found both; its "
+                "deltas would count twice"
+            )
+        if name in parameters:
+            parameters[name].check_tiers([tier for tier in tiers if tier is not None])
+    return named
+
+
+def _pools(
+    name: str,
+    book: Book,
+    marks: Marks,
+    *,
+    parameters: Span,
+    tiers: Iterable[int | None],
+) -> dict[tuple[str, int | None], Pool]:
+    """Return what spreads between commodities may take from this one."""
+    loss = risk_array(book, marks, parameters=parameters) * book.quantity
+    delta = book_greeks(book, marks)["delta"]
+    tier_of = parameters.tier_of(book.expiry)
+    out: dict[tuple[str, int | None], Pool] = {}
+    for tier in tiers:
+        there = np.ones(len(book), dtype=np.bool_) if tier is None else tier_of == tier
+        risk = futures_price_risk(loss[:, there].sum(axis=1))
+        out[name, tier] = Pool(delta=float(delta[there].sum()), price_risk=risk)
+    return out
 
 
 def with_forecast(

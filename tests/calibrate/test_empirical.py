@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from foremargin.calibrate.empirical import adaptive_quantile, rolling_tails
+from foremargin.calibrate.empirical import rolling_tails
 
 Array = NDArray[np.float64]
 
@@ -91,16 +91,6 @@ def test_the_next_of_exchangeable_scores_exceeds_the_quantile_as_often_as_promis
     # with a false-alarm rate of 1e-4.
     error = 3.9 * np.sqrt(tail * (1 - tail) * trials)
     assert abs(exceeded - tail * trials) < error
-
-
-def test_an_adaptive_quantile_that_does_not_adapt_is_the_rolling_one() -> None:
-    score = np.random.default_rng(9).standard_t(4, size=600)
-    score[::13] = np.nan
-    alone = np.empty((len(score), 0))
-    quantile, level = adaptive_quantile(score, alone, 0.05, 3, 200, 50, 0.0, 0.0)
-    wanted = rolling_tails(score, np.array([0.05]), 3, 200, 50)[0][:, 0]
-    np.testing.assert_array_equal(quantile, wanted)
-    assert set(level[np.isfinite(level)]) == {0.05}
 
 
 def test_a_loss_that_equals_its_margin_does_not_breach_it() -> None:

@@ -1,16 +1,13 @@
 """Pooled tails: what they are, when they are known, and what they are worth to a short history."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from foremargin.calibrate import adaptive_conformal_margin
+from foremargin.calibrate.coverage import AdaptiveConformal
 from foremargin.calibrate.empirical import pooled_levels
 from foremargin.calibrate.pooling import PooledTail, pooled_tail
-from foremargin.errors import ShapeError
 
 Array = NDArray[np.float64]
 
@@ -75,10 +72,9 @@ def test_there_is_no_pooled_quantile_before_its_rarest_level_lies_inside_the_sam
 def test_a_margin_is_the_mean_of_both_tails_weighted_by_the_number_of_own_scores() -> None:
     score = scores()
     pooled = read(score)
-    loss, sigma = 0.03 * score[:, 0, 0], np.full(N, 0.03)
-    options: dict[str, Any] = {"tail_probability": TAIL, "window": 400, "needed": 100, "rate": 0.0}
-    own = adaptive_conformal_margin(loss, sigma, **options).margin / 0.03
-    mixed = adaptive_conformal_margin(loss, sigma, pooled=pooled, **options).margin / 0.03
+    rule = AdaptiveConformal(window=400, needed=100, gain=0.0, guard=None)
+    own = rule.run(score[:, 0, 0], tail_probability=TAIL).quantile
+    mixed = rule.run(score[:, 0, 0], tail_probability=TAIL, pooled=pooled).quantile
     # Without adaptation the level is the tail probability, which lies between two of the nine.
     logs = np.log(pooled_levels(TAIL, 9))
     others = np.array([np.interp(np.log(TAIL), logs, q) for q in pooled.quantile])
@@ -93,14 +89,9 @@ def test_a_newcomer_has_a_margin_from_the_others_that_holds_the_breach_rate() ->
     for seed in range(n_trials):
         score = scores(seed)
         score[:600, 0] = np.nan  # listed after 600 periods
-        margin = adaptive_conformal_margin(
-            score[:, 0, 0],
-            np.ones(N),
-            tail_probability=TAIL,
-            window=500,
-            needed=250,
-            pooled=read(score),
-        ).margin[600:850]
+        rule = AdaptiveConformal(window=500, needed=250)
+        said = rule.run(score[:, 0, 0], tail_probability=TAIL, pooled=read(score))
+        margin = said.quantile[600:850]
         assert np.isfinite(margin).all()
         breaches += int((score[600:850, 0, 0] > margin).sum())
         losses += len(margin)
@@ -108,10 +99,3 @@ def test_a_newcomer_has_a_margin_from_the_others_that_holds_the_breach_rate() ->
     # quantile's own error, 0.14 of the rate at some hundred tail scores, averaged over 40 markets.
     low, high = stats.binom.interval(1 - 1e-4, losses, TAIL)
     assert 0.95 * low <= breaches <= 1.05 * high
-
-
-def test_a_pooled_tail_of_other_rows_is_refused() -> None:
-    with pytest.raises(ShapeError, match="pooled must have a row for each of 5 losses, had 4"):
-        adaptive_conformal_margin(
-            np.zeros(5), np.ones(5), tail_probability=0.01, pooled=PooledTail.none(4)
-        )

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foremargin.calibrate import adaptive_conformal_margin
 from foremargin.calibrate.coverage import (
     ALL_RULES,
     AdaptiveConformal,
@@ -237,32 +236,6 @@ def test_a_rule_is_what_its_paper_says(rule: CoverageRule, lag: int) -> None:
     assert not got.correction[np.isfinite(wanted)].any()
 
 
-def test_without_a_guard_and_a_bound_reached_it_is_the_margin_that_there_was() -> None:
-    rng = np.random.default_rng(5)
-    score = rng.standard_t(4, size=3_000)
-    pooled = PooledTail(
-        quantile=np.sort(rng.uniform(2.0, 3.0, size=(3_000, 9)))[:, ::-1].copy(), weight=300.0
-    )
-    rule = AdaptiveConformal(window=500, needed=100, gain=0.02, guard=None)
-    for others in (None, pooled):
-        got = rule.run(score, tail_probability=0.05, lag=2, pooled=others)
-        old = adaptive_conformal_margin(
-            score,
-            np.ones(3_000),
-            tail_probability=0.05,
-            horizon=2,
-            window=500,
-            needed=100,
-            rate=0.02 * 0.05 / 2,
-            pooled=others,
-        )
-        np.testing.assert_allclose(got.quantile, old.margin, rtol=CLOSE)
-        # atol: rounding of a sum of 3,000 terms of about 1e-5.
-        np.testing.assert_allclose(
-            got.aimed_tail_probability, old.aimed_tail_probability, atol=1e-13
-        )
-
-
 @pytest.mark.parametrize("lag", [1, 4])
 def test_a_sliding_quantile_is_the_rolling_one(lag: int) -> None:
     score, _ = stream(2)
@@ -295,6 +268,58 @@ def test_a_short_half_life_stands_at_its_largest_score() -> None:
     got = rule.run(score, tail_probability=0.2).quantile
     largest = rolling_tails(score, np.array([1e-9]), 1, 50, 20)[0][:, 0]
     np.testing.assert_array_equal(got, largest)
+
+
+def test_a_tracker_follows_the_pooled_quantile_until_it_has_a_start_of_its_own() -> None:
+    n, needed = 40, 20
+    score = -np.ones(n)  # never a breach
+    pooled = 5.0 + 0.1 * np.arange(n)
+    rule = QuantileTracking(window=needed, needed=needed, rate=0.1, guard=None)
+    got = rule.run(
+        score,
+        tail_probability=TAIL,
+        pooled=PooledTail(quantile=np.tile(pooled[:, None], (1, 9)), weight=float(needed)),
+    ).quantile
+    # By then as many scores are judged as origins have passed.
+    fallen = 0.1 * TAIL * np.arange(n)
+    np.testing.assert_allclose(got[:needed], (pooled - fallen)[:needed], rtol=1e-12)
+    # From then on the mean of both at that origin, with equal weights.
+    start = 0.5 * (-1.0 + pooled[needed])
+    np.testing.assert_allclose(got[needed:], (start - fallen)[needed:], rtol=1e-12)
+
+
+def test_scores_that_regimes_weigh_count_as_their_effective_number_beside_the_pooled_ones() -> None:
+    rng = np.random.default_rng(7)
+    needed, weight = 60, 40.0
+    score, regime = rng.standard_t(3, size=needed + 1), rng.normal(size=(needed + 1, 1))
+    rule = RegimeWeightedConformal(
+        half_life=30.0, bandwidth=0.8, fewest=1.0, window=needed, needed=needed, guard=None
+    )
+    pooled = PooledTail(quantile=np.full((needed + 1, 9), 50.0), weight=weight)
+    options: dict[str, Any] = {"tail_probability": 0.2, "regime": regime}
+    alone = rule.run(score, **options).quantile[needed]
+    got = rule.run(score, pooled=pooled, **options).quantile[needed]
+    age = np.arange(needed, 0, -1.0)
+    near = (regime[:needed, 0] - regime[needed, 0]) ** 2 / (2.0 * 0.8**2)
+    w = 0.5 ** (age / 30.0) * np.exp(-near)
+    size = w.sum() ** 2 / (w**2).sum()
+    assert size < 0.8 * needed
+    np.testing.assert_allclose(got, (size * alone + weight * 50.0) / (size + weight), rtol=1e-12)
+
+
+def test_the_integrator_stops_at_its_steepest_on_the_way_down_too() -> None:
+    n, needed = 60, 20
+    score = np.where(np.arange(n) < needed, 0.0, -1e3)  # not one breach
+    rule = ConformalPid(
+        scorecaster=False, rate=0.1, saturation=TAIL, window=needed, needed=needed, guard=None
+    )
+    got = rule.run(score, tail_probability=TAIL).quantile[needed:]
+    judged = np.arange(n - needed)
+    excess = -TAIL * judged
+    angle = excess * np.log(judged + 1.0) / (TAIL * (judged + 1.0))
+    assert angle.min() < -3.0
+    wanted = 0.1 * excess + np.tan(np.maximum(angle, -1.5))
+    np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.name)

@@ -167,6 +167,25 @@ def test_the_optimum_obeys_a_start_a_notice_and_a_required_level() -> None:
         offline_path(target, limits=limits, penalty=0.0)
 
 
+def test_the_optimum_lets_a_level_long_in_force_bind_for_a_whole_window() -> None:
+    # Three periods of target 2: within a window of three the margin may not leave 10 % of a start
+    # that was in force all the time before, though each step of it would be allowed.
+    limits = MarginLimits(cap=3.0, speed=(SpeedLimit(periods=3, rise=0.1, fall=0.2),))
+    up = offline_path([2.0, 2.0, 2.0, 2.0], limits=limits, start=1.0)
+    np.testing.assert_allclose(up.margin, [1.1, 1.1, 1.1, 1.21], atol=1e-9)
+    down = offline_path([0.1, 0.1, 0.1, 0.1], limits=limits, start=1.0)
+    np.testing.assert_allclose(down.margin, [0.8, 0.8, 0.8, 0.64], atol=1e-9)
+
+
+@pytest.mark.parametrize(("falls", "margin"), [(True, [1.0, 1.0, 0.2]), (False, [0.2] * 3)])
+def test_the_optimum_waits_with_falls_where_falls_need_a_notice(
+    falls: bool, margin: list[float]
+) -> None:
+    limits = MarginLimits(notice=Notice(periods=2, falls=falls))
+    best = offline_path([0.2, 0.2, 0.2], limits=limits, start=1.0)
+    np.testing.assert_allclose(best.margin, margin, atol=1e-9)
+
+
 def test_a_solver_that_gives_up_is_an_error_of_its_own(monkeypatch) -> None:
     def give_up(*_: object, **__: object) -> SimpleNamespace:
         return SimpleNamespace(status=1, success=False, message="out of time")

@@ -119,6 +119,28 @@ def test_scenarios_that_tie_at_the_edge_share_alike() -> None:
     )
 
 
+def test_a_value_at_risk_that_its_neighbours_do_not_show_is_shared_by_gross_losses() -> None:
+    # Losses of the book around its value at risk: 10, 1 and -11. Their weighted mean is a tenth of
+    # the value at risk, which a factor of ten would blow up into contributions of hundreds.
+    first = np.array([10.0, 40.0, -30.0, -50.0, -50.0])
+    second = np.array([0.0, -39.0, 19.0, -50.0, -50.0])
+    accounts = Accounts.from_positions([0, 0], [0, 1], [1.0, 1.0], n_accounts=1)
+    found = allocate(
+        accounts,
+        ScenarioSet(pnl=-np.stack([first, second])),
+        confidence_level=0.6,
+        measure="value_at_risk",
+        neighbours=1,
+    )
+    weight = np.array([0.3, 0.4, 0.3, 0.0, 0.0])
+    mean = np.array([weight @ first, weight @ second])
+    gross = np.array([weight @ np.abs(first), weight @ np.abs(second)])
+    assert found.risk.item() == 1.0
+    assert 0.0 < mean.sum() < 0.5
+    missing = 1.0 - mean.sum()
+    np.testing.assert_allclose(found.contribution, mean + missing * gross / gross.sum(), rtol=1e-12)
+
+
 @by_measure
 def test_a_hedge_contributes_less_than_nothing(measure: str) -> None:
     move = np.random.default_rng(7).normal(size=200)

@@ -161,6 +161,27 @@ def test_collateral_that_falls_with_the_book_is_charged_what_its_haircut_misses(
     )
 
 
+def test_what_a_book_gains_even_in_its_tail_is_no_reason_to_charge_its_collateral() -> None:
+    # The book makes five whatever happens, the collateral loses eight; its haircut takes six.
+    scenarios = ScenarioSet(pnl=np.array([[5.0] * 4, [-8.0, 0.0, 1.0, 2.0]]))
+    with_book, bare = (
+        collateral_value(
+            one(0, units),
+            one(1, 1.0),
+            scenarios,
+            terms=CollateralTerms(
+                price=np.array([0.0, 60.0]), haircut=np.array([1.0, 0.1]), limit=np.ones(2)
+            ),
+            requirement=[100.0],
+            rules=MarginRules(confidence_level=0.75),
+        )
+        for units in (1.0, 0.0)
+    )
+    assert with_book.wrong_way.item() == 0.0
+    # Without the book two are missing.
+    assert bare.wrong_way.item() == pytest.approx(2.0)
+
+
 def test_an_asset_covers_no_more_than_its_limit_and_what_is_beyond_costs_nothing() -> None:
     book = one(0, 10.0)
     within = valued(book, one(1, 1.0), haircuts=[0.0, 0.1, 0.0], limit=0.5)

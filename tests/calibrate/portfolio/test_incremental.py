@@ -55,6 +55,36 @@ def test_after_every_move_the_margins_are_those_of_a_fresh_computation(
     np.testing.assert_array_equal(state.scenarios().pnl, pnl)
 
 
+@pytest.mark.parametrize(
+    ("n_scenarios", "confidence_level", "kept"),
+    # Tails and rests of even and odd length, no rest at all, and names of four bytes.
+    [
+        (120, 0.95, 6),
+        (120, 0.95, 7),
+        (120, 0.94, 8),
+        (120, 0.94, 9),
+        (30, 0.97, 40),
+        (70_000, 0.9998, None),
+    ],
+)
+def test_rows_of_every_length_are_followed(
+    make_accounts: MakeAccounts, n_scenarios: int, confidence_level: float, kept: int | None
+) -> None:
+    rng = np.random.default_rng(14)
+    accounts = make_accounts(rng, n_accounts=60, n_instruments=4)
+    pnl = rng.normal(size=(4, n_scenarios))
+    state = IncrementalMargin(
+        accounts, ScenarioSet(pnl=pnl), confidence_level=confidence_level, kept=kept
+    )
+    # At the end the worst scenarios become the best, and the reverse.
+    for size, factor in ((1e-4, 1.0), (0.02, 1.0), (1.0, 1.0), (0.0, -30.0), (0.0, -1.0)):
+        pnl[1] = factor * (pnl[1] + size * rng.normal(size=n_scenarios))
+        state.move(1, pnl[1])
+        fresh = portfolio_margin(accounts, ScenarioSet(pnl=pnl), confidence_level=confidence_level)
+        # Rounding of losses of up to some thousands.
+        np.testing.assert_allclose(state.margin, fresh, rtol=0.0, atol=1e-11)
+
+
 def test_small_moves_of_the_price_book_hardly_any_account_anew(
     make_accounts: MakeAccounts,
 ) -> None:

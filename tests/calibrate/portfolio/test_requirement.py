@@ -122,17 +122,18 @@ def test_the_correlation_add_on_is_that_of_stressed_correlations_if_normal(
 def test_a_large_position_pays_for_its_time_to_close() -> None:
     scenarios = ScenarioSet(pnl=np.random.default_rng(5).normal(size=(2, 100)))
     accounts = Accounts.from_positions(
-        [0, 1, 2, 2], [0, 0, 0, 1], [1.0, 9.0, 9.0, -8.0], n_accounts=3
+        [0, 1, 2, 2, 3], [0, 0, 0, 1, 0], [1.0, 9.0, 9.0, -8.0, -9.0], n_accounts=4
     )
     sizes = Concentration(size=np.array([1.0, 1.0]), capacity={0: 4.0})
     rules = MarginRules(confidence_level=0.95)
-    small, large, netted = account_margin(
+    small, large, netted, short = account_margin(
         accounts, scenarios, [0, 0], rules=rules, concentration=sizes
     ).concentration_add_on
     alone = portfolio_margin(accounts, scenarios, confidence_level=0.95)
     assert small == 0.0
     # Nine against four take 9/4 of the horizon: the loss grows by its root.
     np.testing.assert_allclose(large, (1.5 - 1.0) * alone[1], rtol=1e-12)
+    np.testing.assert_allclose(short, (1.5 - 1.0) * alone[3], rtol=1e-12)
     assert netted == 0.0
 
 
