@@ -46,15 +46,17 @@ def signing_key() -> Ed25519PrivateKey | None:
     return key
 
 
-def trusted_key() -> Ed25519PublicKey | None:
-    """Return the public key that the environment names; None if it names none.
+def trusted_key(file: Path | None = None) -> Ed25519PublicKey | None:
+    """Return the public key of a file, by default the one that the environment names.
+
+    None if neither is given.
 
     Raises
     ------
     InputError
         If the file holds no such key.
     """
-    path = os.environ.get(TRUSTED_VARIABLE)
+    path = str(file) if file is not None else os.environ.get(TRUSTED_VARIABLE)
     if not path:
         return None
     content = _read(Path(path), TRUSTED_VARIABLE)

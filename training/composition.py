@@ -102,18 +102,10 @@ class PolicyConfig(Section):
         InputError
             If a name is not registered or a number is out of range.
         """
-        plain: Policy = Predictive(
-            model=self.model,
-            name=self.name,
-            generation=Generation(self.generation),
-            coverage=_rule(self.coverage, where=self.name),
-            law=None if self.law is None else _law(self.law, where=self.name),
-            pooled_sessions=self.pooled_sessions,
-            **self._exponents(),
-        )
+        plain: Policy = self.predictive()
         tools = [_tool(name, where=self.name) for name in self.tools]
         if self.limits is not None:
-            tools.append(limits_tool(_limits(self.limits, where=self.name)))
+            tools.append(limits_tool(self.margin_limits()))
         if self.liquidity is not None:
             what = f"liquidity of policy {self.name}"
             position = _checked(PositionLiquidity, self._position(), what=what)
@@ -122,6 +114,28 @@ class PolicyConfig(Section):
             parts = (Addon(name=k, risk=k, rate=np.array(v)) for k, v in self.addons.items())
             tools.append(addons_tool(Addons(parts=tuple(parts))))
         return _Composed(name=self.name, policy=with_tools(plain, tools)) if tools else plain
+
+    def predictive(self) -> Predictive:
+        """Build it without tools, limits, liquidity and add-ons.
+
+        Raises
+        ------
+        InputError
+            If a name is not registered or a number is out of range.
+        """
+        return Predictive(
+            model=self.model,
+            name=self.name,
+            generation=Generation(self.generation),
+            coverage=_rule(self.coverage, where=self.name),
+            law=None if self.law is None else _law(self.law, where=self.name),
+            pooled_sessions=self.pooled_sessions,
+            **self._exponents(),
+        )
+
+    def margin_limits(self) -> MarginLimits:
+        """Return its limits; without any the margin may move as it likes."""
+        return MarginLimits() if self.limits is None else _limits(self.limits, where=self.name)
 
     def _position(self) -> dict[str, Any]:
         return {"model": self.model, **(self.liquidity or {})}

@@ -76,7 +76,7 @@ def measure_latency(final: FinalForecaster, prepared: Preparation) -> NDArray[np
 
 def _fit(prepared: Preparation, made: Forecasts) -> FittedForecaster:
     model = prepared.experiment.train.model
-    fitted = tuple(_fit_source(prepared, source) for source in sources_of(model))
+    fitted = tuple(fit_source(prepared, source) for source in sources_of(model))
     if model not in _MIXTURES:
         return fitted[0]
     mixture = _MIXTURES[model]
@@ -89,7 +89,8 @@ def _fit(prepared: Preparation, made: Forecasts) -> FittedForecaster:
     return FittedMixture(spec=mixture, sources=fitted, weights=weights)
 
 
-def _fit_source(prepared: Preparation, name: str) -> FittedForecaster:
+def fit_source(prepared: Preparation, name: str) -> FittedForecaster:
+    """Fit one forecaster on everything that its window holds."""
     experiment, n_periods = prepared.experiment, prepared.panel.n_periods
     window = experiment.schedule().window_of(name)
     first_row = window.first_row(prepared.panel, stop=n_periods)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from .composition import PolicyConfig
 from .section import Section
 
 
@@ -35,6 +36,27 @@ class GatesConfig(Section):
         return self
 
 
+class ServedConfig(Section):
+    """Which margins the service makes of the forecasts."""
+
+    horizon: Annotated[int, Field(ge=1)] | None = None
+    """Margin period of risk, own periods; by default the shortest of the section `margin`."""
+    policy: PolicyConfig | None = None
+    """Composed policy, of which forecast, responsiveness, coverage, pooling and limits are served;
+    by default the predictive one without limits."""
+
+    @model_validator(mode="after")
+    def _can_be_served(self) -> "ServedConfig":
+        policy = self.policy
+        if policy is not None and (policy.law or policy.tools or policy.liquidity or policy.addons):
+            raise ValueError(
+                "a served policy may have limits, but no law, tools, liquidity or addons: leave "
+                "the law out, write the tools as limits (floor, buffer), the others belong to "
+                "an engine"
+            )
+        return self
+
+
 class TrainConfig(Section):
     """Which model is deployed."""
 
@@ -42,3 +64,5 @@ class TrainConfig(Section):
     """Registered forecaster or mixture."""
     gates: GatesConfig = GatesConfig()
     """What it must pass."""
+    served: ServedConfig = ServedConfig()
+    """Which margins the service makes of it."""

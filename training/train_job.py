@@ -17,6 +17,7 @@ from ..features import History
 from .backends import Execution
 from .bundle import Bundle, Draft
 from .deployment import fit_final, measure_latency, sources_of
+from .final import FinalForecaster
 from .forecasting import Forecasts, Progress, make_forecasts, silent
 from .gates import Gate, all_passed, run_gates
 from .model_version import Version
@@ -25,6 +26,7 @@ from .preparation import Preparation
 from .records import Metric, Record, Tag, opening_records
 from .registry import Registry
 from .results import PARQUET
+from .serving_files import LADDER, serving_files
 from .tables import FORECAST_COLUMNS, forecasts_table
 from .tracking import RunWriter, Store, tracked_run
 
@@ -111,8 +113,9 @@ def run_training(
             latency_ms=measure_latency(final, narrow),
             limits=experiment.train.gates,
         )
-        network, missing = network_files(final, prepared.history)
-        notes = (*made.notes, *notes, *final.fitted.notes, *missing)
+        served, unserved = _served(narrow, made, final)
+        notes = (*made.notes, *notes, *final.fitted.notes, *unserved)
+        own = table[table["model"] == final.model]
         draft = Draft(
             name=experiment.name,
             run_id=run.run_id,
@@ -120,7 +123,7 @@ def run_training(
             provenance={r.key: r.value for r in opening if isinstance(r, Tag)},
             notes=notes,
             forecaster=final,
-            files={**_files(prepared, gates, table[table["model"] == final.model]), **network},
+            files={**_files(prepared, gates, own), **served},
         )
         version = registry.register(
             experiment.name,
@@ -143,11 +146,20 @@ def run_training(
     )
 
 
+def _served(
+    prepared: Preparation, made: Forecasts, final: FinalForecaster
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Return what a service needs of the bundle, and why something of it is missing."""
+    network, no_network = network_files(final, prepared.history)
+    margins, no_margins = serving_files(prepared, made, final, has_network=bool(network))
+    return {**network, **margins}, (*no_network, *no_margins)
+
+
 def _narrowed(prepared: Preparation, *, references: bool) -> Preparation:
     """Leave the candidate, what it is made of and, without a champion, the reference models."""
     experiment = prepared.experiment
     model = experiment.train.model
-    names = [model, *sources_of(model)]
+    names = [model, *sources_of(model), *(name for _, name in LADDER)]
     if references:
         names += experiment.train.gates.references
     forecast = experiment.forecast.model_copy(update={"models": tuple(dict.fromkeys(names))})

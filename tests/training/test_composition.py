@@ -20,6 +20,7 @@ from foremargin.features import build_history
 from foremargin.markets import Panel
 from foremargin.training import load_experiment
 from foremargin.training.composition import PolicyConfig
+from foremargin.training.train_config import ServedConfig
 
 HOUSE: dict[str, Any] = {"name": "house", "model": "har-pooled"}
 
@@ -162,3 +163,19 @@ def test_what_is_wrong_is_named(tmp_path: Path, parts: dict[str, Any], message: 
 def test_an_experiment_runs_named_and_composed_policies(tmp_path: Path) -> None:
     policies = load_experiment(written(tmp_path)).policies()
     assert [policy.name for policy in policies] == ["ewma-0.97-fhs", "house"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"law": "student-t"},
+        {"tools": ["floor"]},
+        {"liquidity": {"spread": 0.1}},
+        {"addons": {"a": 0.1}},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_what_a_service_cannot_do_is_refused_before_training(part: dict[str, Any]) -> None:
+    assert ServedConfig(policy=composed(limits={})).policy is not None
+    with pytest.raises(ValueError, match="no law, tools, liquidity or addons"):
+        ServedConfig(policy=composed(**part))

@@ -13,6 +13,7 @@ from foremargin.models import (
     ALL_MIXTURES,
     CombinedHar,
     Distribution,
+    FittedForecaster,
     FittedMixture,
     Forecast,
     Garch,
@@ -58,7 +59,7 @@ def evaluate_with(fitted: FittedRegimeNetwork) -> Any:
 def mixture(fitted: FittedRegimeNetwork, history: History) -> FittedMixture:
     (spec,) = ALL_MIXTURES
     known, rng = history.upto(STOP), np.random.default_rng(1)
-    fits = {
+    fits: dict[str, FittedForecaster] = {
         "regime-network": fitted,
         "har-combined": CombinedHar().fit(known, rng=rng),
         "gjr-t": Garch(volatility=Volatility.GJR, distribution=Distribution.T).fit(known, rng=rng),

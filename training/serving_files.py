@@ -1,0 +1,84 @@
+"""The files of a bundle from which a service makes margins: a ladder of forecasters, warmed up."""
+
+from collections.abc import Iterator
+
+from ..calibrate import Predictive
+from ..calibrate.export import RungDraft, export_serving_state
+from ..errors import InputError
+from ..features import History
+from ..models import Forecast
+from ..models.network import network_state, served_features
+from ..models.regressions.terms import with_features
+from .deployment import fit_source
+from .final import FinalForecaster
+from .forecasting import Forecasts
+from .preparation import Preparation, default_margin_horizons
+
+LADDER = (("linear", "log-har"), ("garch", "gjr-t"))
+"""Rungs below the network, best first: every training makes and scores them too."""
+
+
+def serving_files(
+    prepared: Preparation, made: Forecasts, final: FinalForecaster, *, has_network: bool
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Return ``serving.json`` and ``serving.safetensors``, and what to note.
+
+    Parameters
+    ----------
+    prepared : Preparation
+        The checked experiment with its data.
+    made : Forecasts
+        Its walk-forward run, with the forecasters of :data:`LADDER`.
+    final : FinalForecaster
+        What is deployed.
+    has_network : bool
+        Whether the bundle has the files of a network, for the best rung.
+
+    Returns
+    -------
+    files : dict of str to bytes
+        Empty if the margins cannot be served.
+    notes : tuple of str
+        Why.
+    """
+    served = prepared.experiment.train.served
+    policy = served.policy
+    try:
+        files = export_serving_state(
+            _history(prepared, final, has_network=has_network),
+            list(_drafts(prepared, made, final, has_network=has_network)),
+            policy=Predictive(model=final.model) if policy is None else policy.predictive(),
+            horizon=served.horizon or _shortest(prepared),
+            tail_probability=prepared.experiment.margin.tail_probability,
+            limits=None if policy is None else policy.margin_limits(),
+        )
+    except InputError as error:
+        return {}, (f"a service cannot make margins of this bundle: {error}",)
+    return files, ()
+
+
+def _drafts(
+    prepared: Preparation, made: Forecasts, final: FinalForecaster, *, has_network: bool
+) -> Iterator[RungDraft]:
+    if has_network:
+        yield RungDraft(basis="network", past=_said(made, final.model))
+    for basis, name in LADDER:
+        yield RungDraft(basis=basis, past=_said(made, name), fitted=fit_source(prepared, name))
+
+
+def _said(made: Forecasts, name: str) -> Forecast:
+    (found,) = (forecast for forecast in made.raw if forecast.model == name)
+    return found
+
+
+def _history(prepared: Preparation, final: FinalForecaster, *, has_network: bool) -> History:
+    """Return the history with all that the rungs look at."""
+    found = network_state(final.fitted, features=final.features) if has_network else None
+    if found is None:
+        return prepared.history
+    return with_features(prepared.history, served_features(found[1]))
+
+
+def _shortest(prepared: Preparation) -> int:
+    margin = prepared.experiment.margin
+    return min(margin.horizons or default_margin_horizons(prepared.panel))
