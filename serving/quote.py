@@ -108,6 +108,7 @@ class Calculation(Struct, frozen=True, kw_only=True):
     model: str = ""
     bundle: str = ""
     reason: str = ""
+    shadow: bool = False
     due_at: Moment = 0
 
 

@@ -164,7 +164,7 @@ class Calculator:
         Who has not reported has no price in them. A day on which all markets are closed has no row.
         """
         out: list[Calculation] = []
-        for row in self._rows.due(time):
+        for row in self._rows.closing(time):
             out += self._closed(row)
         return out
 
@@ -258,12 +258,16 @@ class Calculator:
         numbers = (sigma.tolist(), lower.tolist(), upper.tolist())
         policy = self._margins.policy
         bases = [Basis(one.basis) for one in served]
-        told = [bool(said.probabilities) for said in self._margins.said]
+        has = [bool(said.probabilities) for said in self._margins.said]
+        told = [
+            self._margins.probabilities(at, place) if has[at] else {}
+            for at, place in zip(rung.tolist(), places.tolist(), strict=True)
+        ]
         return [
             Calculation(
                 instrument=self.instruments[place],
                 basis=bases[at],
-                observed_at=observed_at,
+                observed_at=seen,
                 long=long,
                 short=short,
                 horizon_periods=policy.horizon,
@@ -273,16 +277,21 @@ class Calculator:
                 sigma_lower=or_none(low),
                 sigma_upper=or_none(high),
                 regime=regime,
-                **(self._margins.probabilities(at, place) if told[at] else {}),
+                stress_probability=said.get("stress_probability"),
+                liquidity_stress_probability=said.get("liquidity_stress_probability"),
+                liquidity_cost=said.get("liquidity_cost"),
                 model=self._model,
                 bundle=self._bundle,
                 reason=self._margins.why(place) if at else "",
+                due_at=due,
             )
-            for place, at, observed_at, regime, long, short, volatility, low, high in zip(
+            for place, at, seen, due, regime, said, long, short, volatility, low, high in zip(
                 places.tolist(),
                 rung.tolist(),
                 standing.time[places].tolist(),
+                self._rows.due(standing.time[places], places).tolist(),
                 standing.regime[places].tolist(),
+                told,
                 *sides,
                 *numbers,
                 strict=True,

@@ -88,7 +88,7 @@ class OpenRows:
             return False
         return all(self._instruments[i] in row.bars for i in np.flatnonzero(waited))
 
-    def due(self, until: int) -> Iterator[Panel]:
+    def closing(self, until: int) -> Iterator[Panel]:
         """Close the rows up to a time, one after the other."""
         stop = self.closed + (until - self.closed) // self._period * self._period
         if self._every_day.any():
@@ -98,6 +98,21 @@ class OpenRows:
         for time in times:
             yield self._close(time)
         self.closed = max(self.closed, stop)
+
+    def due(self, observed_at: NDArray[np.int64], places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return when the next bar of some instruments closes, ns UTC.
+
+        An exchange is closed on weekends; its holidays are not known here, and a margin that waits
+        for one comes of age.
+        """
+        following = np.asarray(observed_at + self._period)
+        if self._period < _DAY_NS:
+            return following
+        for _ in range(2):
+            day = (following - self._period) // _DAY_NS + _THURSDAY
+            weekend = (day % 7 >= _SATURDAY) & ~self._every_day[places]
+            following = following + np.where(weekend, self._period, 0)
+        return np.asarray(following)
 
     def bars(self) -> list[Bar]:
         """Return the bars of all open rows, in order of time."""

@@ -19,7 +19,10 @@ def unsound(calculation: Calculation) -> str:
             "horizon must be at least 1 and tail_probability in (0, 1), were "
             f"{c.horizon_periods} periods, {c.horizon_s} s and {c.tail_probability}"
         )
-    if not 0.0 <= c.sigma_lower <= c.sigma <= c.sigma_upper < math.inf:
+    # An interval that is not known holds everything.
+    lower = 0.0 if c.sigma_lower is None else c.sigma_lower
+    upper = c.sigma if c.sigma_upper is None else c.sigma_upper
+    if not 0.0 <= lower <= c.sigma <= upper < math.inf:
         return (
             "sigma must be finite and within its interval, was "
             f"{c.sigma} in [{c.sigma_lower}, {c.sigma_upper}]"

@@ -48,6 +48,7 @@ BURN_RULES = (
     BurnRule(rate=6.0, long_s=6 * HOUR_S, short_s=1_800.0, severity="page"),
     BurnRule(rate=1.0, long_s=72 * HOUR_S, short_s=6 * HOUR_S, severity="ticket"),
 )
+"""When a budget is spent too fast: pages for hours, a ticket for days."""
 
 
 class Objective(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ class _Watched:
         self.drift = InstrumentDrift(settings.drift, reference=reference)
         self.tests: dict[str, CoverageTest] = {}
         self.quote: Quote | None = None
+        self.first_at = 0
         self.period_s = 0.0
 
 
@@ -108,6 +109,7 @@ class Monitor:
         for quote in listed:
             watched = self._of(quote.instrument)
             watched.quote = quote
+            watched.first_at = watched.first_at or quote.quoted_at
             if quote.calculation is not None:
                 made_of = quote.calculation
                 watched.period_s = made_of.horizon_s / max(made_of.horizon_periods, 1)
@@ -224,8 +226,13 @@ class Monitor:
             quote = watched.quote
             if quote is None:
                 continue
-            age = (now - quote.observed_at) / SECOND_NS - watched.period_s
-            if not quote.observed_at or quote.status is Status.FALLBACK:
+            if not quote.observed_at:  # a service that starts gets the time that a feed gets
+                age = (now - watched.first_at) / SECOND_NS
+            else:
+                age = (now - quote.observed_at) / SECOND_NS - watched.period_s
+                if quote.calculation is not None and quote.calculation.due_at:
+                    age = (now - quote.calculation.due_at) / SECOND_NS
+            if quote.observed_at and quote.status is Status.FALLBACK:
                 age = math.nan
             elif quote.status is Status.STALE:
                 age = max(age, math.nextafter(self._settings.stale_after_s, math.inf))

@@ -59,6 +59,9 @@ class Judged(Struct, frozen=True, kw_only=True):
     lag: int
 
 
+_BEFORE = 400  # closes
+
+
 class _Pending(Struct):
     made_of: Calculation
     origin: int
@@ -81,7 +84,8 @@ class InstrumentOutcomes:
         self._time = np.zeros(points, dtype=np.int64)
         self._rows: NDArray[np.float64] = np.full((points, len(_COLUMNS)), np.nan)
         self._n = 0
-        self._closes: deque[tuple[int, float]] = deque(maxlen=1)
+        # Until there is something to compare with, closes are kept to begin from.
+        self._closes: deque[tuple[int, float]] = deque(maxlen=_BEFORE)
         self._pending: dict[int, _Pending] = {}
         self._reactive: Reactive | None = None
         self._now_reactive = ReactiveMargin()
@@ -149,8 +153,9 @@ class InstrumentOutcomes:
                 horizon_periods=horizon_periods, tail_probability=tail_probability
             )
             self._now_reactive = ReactiveMargin()
-            if self._closes:
-                self._reactive.update(self._closes[-1][1])
+            for _, close in self._closes:
+                self._now_reactive = self._reactive.update(close)
+            self._closes = deque(self._closes, maxlen=1)
 
     def _wait(self, quote: Quote, made_of: Calculation) -> None:
         waiting = _Pending(

@@ -45,6 +45,10 @@ class Tracer(Protocol):
         """Return the open span for another process; empty if there is none."""
         ...
 
+    def close(self) -> None:
+        """Hand over what has not been handed over; nothing is traced afterwards."""
+        ...
+
 
 class NoTracer:
     """Traces nothing."""
@@ -59,6 +63,9 @@ class NoTracer:
     def traceparent(self) -> str:
         """Return the empty string."""
         return ""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def make_tracer(processor: "SpanProcessor | None" = None, *, version: str = "") -> Tracer:
@@ -83,6 +90,7 @@ class _Traced:
         name = {"service.name": "foremargin", "service.version": version}
         provider = TracerProvider(resource=Resource(name), shutdown_on_exit=False)
         provider.add_span_processor(processor)
+        self._provider = provider
         self._tracer = provider.get_tracer("foremargin")
         self._propagator = TraceContextTextMapPropagator()
 
@@ -102,3 +110,6 @@ class _Traced:
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return carrier.get("traceparent", "")
+
+    def close(self) -> None:
+        self._provider.shutdown()

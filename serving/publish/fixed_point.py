@@ -135,10 +135,11 @@ def _forecast(quote: Quote, evidence: Mapping[str, bytes]) -> dict[str, Any]:
     known = quote.calculation
     if known is None:
         return _NO_FORECAST
+    lower, upper = known.sigma_lower, known.sigma_upper
     return {
         "sigma_e18": whole(known.sigma, up=True),
-        "sigma_lower_e18": whole(known.sigma_lower, up=False),
-        "sigma_upper_e18": whole(known.sigma_upper, up=True),
+        "sigma_lower_e18": 0 if lower is None else whole(lower, up=False),
+        "sigma_upper_e18": UNKNOWN_128 if upper is None else whole(upper, up=True),
         "stress_e18": _or_unknown(known.stress_probability),
         "liquidity_stress_e18": _or_unknown(known.liquidity_stress_probability),
         "liquidity_cost_e18": _or_unknown(known.liquidity_cost),

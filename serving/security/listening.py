@@ -83,7 +83,8 @@ def uvicorn_arguments(
         "loop": "uvloop",
         "http": "httptools",
         "ws": "websockets-sansio",
-        "ws_max_size": 65_536,
+        "ws_max_size": 1_048_576,  # a subscription may name thousands
+        "ws_per_message_deflate": False,  # it would be done for every reader anew
         "lifespan": "on",
         "proxy_headers": False,
         "server_header": False,

@@ -111,6 +111,7 @@ class InProcessCalculator:
     async def _run(self, feed: Feed) -> None:
         loop = asyncio.get_running_loop()
         try:
+            self._results.put(self._calculator.current())
             while True:
                 for sequence, observations in await feed.next():
                     calculations = await loop.run_in_executor(

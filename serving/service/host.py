@@ -82,6 +82,7 @@ def serve(channel: Channel) -> None:
     if not isinstance(start, Start):
         return
     calculator, ready = _made(start)
+    ready.calculations = calculator.current()
     channel.send(ready)
     applied = 0
     while (message := channel.receive()) is not None:

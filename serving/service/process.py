@@ -251,6 +251,7 @@ class CalculatorProcess:
             after = snapshot.sequence
         life.sent = life.answered = life.snapped = after
         feed.restart(after)
+        self._results.put(message.calculations)
 
     def _usable(self, log: Log) -> Snapshot | None:
         snapshot = self._snapshots.latest()
@@ -315,7 +316,7 @@ async def _spawned(ahead: int) -> _Life:
                 pass_fds=[other.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env=os.environ,
+                env=dict(os.environ),  # uvloop takes nothing else
             )
         except BaseException:
             own.close()

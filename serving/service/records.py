@@ -12,6 +12,7 @@ from ..ports import AuditEntry, Receipt
 from ..quote import Quote
 
 OBSERVATIONS, HELD, QUOTES, COMMAND = "observations", "held", "quotes", "command"
+SHADOW = "shadow"
 """Kinds of records: let in, held back, quotes that were shown, what somebody asked for."""
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from .core import ServiceCore
 from .log import Log
 from .records import (
     QUOTES,
+    SHADOW,
     Append,
     Effect,
     Refuse,
@@ -36,6 +37,8 @@ from .records import (
 from .state import decode_state, encode_state
 
 Listener = Callable[[Sequence[Quote]], None]
+"""Told of new quotes, in order, after the table has them."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -205,6 +208,16 @@ class Service:
             )
         return [audit_entry(record) for record in islice(self._log.read(after=after), limit)]
 
+    def payloads(self, kind: str, *, after: int) -> Iterator[bytes]:
+        """Yield the content of the records of a kind above a sequence, oldest first."""
+        for record in self._log.read(after=max(after, self._log.starts[0] - 1)):
+            if record.kind == kind:
+                yield record.payload
+
+    def digest_at(self, sequence: int) -> bytes:
+        """Return the chain of the journal up to a record."""
+        return self._log.digest_at(sequence)
+
     def history(self, instrument: str, *, limit: int) -> Sequence[Quote]:
         """Return the last quotes of an instrument, oldest first; none of one that is unknown."""
         quotes = list(self._history.get(instrument, ()))
@@ -278,12 +291,12 @@ class Service:
             elif isinstance(effect, Show):
                 self._show(effect.quotes)
             elif isinstance(effect, Reply):
-                future = self._tickets.pop(effect.ticket)
-                if not future.done():
+                future = self._tickets.pop(effect.ticket, None)  # none waits for a shadow
+                if future is not None and not future.done():
                     future.set_result(effect.receipts)
             elif isinstance(effect, Refuse):
-                future = self._tickets.pop(effect.ticket)
-                if not future.done():
+                future = self._tickets.pop(effect.ticket, None)
+                if future is not None and not future.done():
                     future.set_exception(JournalError(effect.reason))
 
     def _show(self, quotes: list[Quote]) -> None:
@@ -375,8 +388,12 @@ class Service:
         async for calculations in self._calculator.calculations():
             now = self._clock.now()
             self._run(self.core.calculator_is(self._calculator.fault, now=now))
+            shadows = [one for one in calculations if one.shadow]
+            if shadows:
+                self._run(self.core.noted(Entry(SHADOW, "", encode(shadows)), ticket=0, now=now))
+            believed = [one for one in calculations if not one.shadow] if shadows else calculations
             applied = self._calculator.applied
-            self._run(self.core.calculated(calculations, applied=applied, now=now))
+            self._run(self.core.calculated(believed, applied=applied, now=now))
 
     def _shut(self) -> None:
         self._writer.shutdown()

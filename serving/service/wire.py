@@ -22,6 +22,10 @@ class Calculates(Protocol):
         """Take observations in the order of the journal; a ForemarginError changes nothing."""
         ...
 
+    def current(self) -> list[Calculation]:
+        """Return the last calculation of every instrument that has one."""
+        ...
+
     def snapshot(self) -> bytes:
         """Return its state."""
         ...
@@ -55,6 +59,7 @@ class Ready(Struct, tag=True):
 
     restored: bool
     reason: str = ""
+    calculations: list[Calculation] = []
 
 
 class Done(Struct, tag=True):

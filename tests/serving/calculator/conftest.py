@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from foremargin.calibrate import MarginMarket, Predictive
+from foremargin.calibrate.export import RungDraft, export_serving_state
 from foremargin.calibrate.path import MarginLimits, SpeedLimit, limits_tool
 from foremargin.calibrate.policies import WithTool
 from foremargin.calibrate.served import read_serving_state
@@ -20,7 +21,6 @@ from foremargin.models import (
     Volatility,
 )
 from foremargin.serving.observations import Bar
-from foremargin.training.serving_state import RungDraft, export_serving_state
 
 TRAINED, FIRST, N = 640, 250, 800
 TAIL = 0.05

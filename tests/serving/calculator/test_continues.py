@@ -11,11 +11,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from foremargin.calibrate import Predictive
+from foremargin.calibrate.export import RungDraft, export_serving_state
 from foremargin.calibrate.regime import market_regime
 from foremargin.errors import InputError
 from foremargin.serving.calculator import SERVING_FILES, Calculator
 from foremargin.serving.observations import Tick
-from foremargin.training.serving_state import RungDraft, export_serving_state
 
 TRAINED, N = 640, 800
 

@@ -148,7 +148,7 @@ like = Panel(
     periods_per_year=np.array([365.0, 252.0, 365.0, 365.0]),
 )
 NetworkRung.load(contents, like)
-print([name for name in ("torch", "mlflow", "onnx", "joblib") if name in sys.modules])
+print([name for name in ("torch", "mlflow", "onnx") if name in sys.modules])
 """
 
 

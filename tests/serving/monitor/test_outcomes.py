@@ -105,3 +105,19 @@ def test_reactive_settings_are_checked():
         Reactive(horizon_periods=1, tail_probability=0.99)
     with pytest.raises(InputError, match="needed from 1 to window"):
         Reactive(horizon_periods=1, tail_probability=0.01, window=10)
+
+
+def test_closes_before_the_first_calculation_count_for_the_reactive_margin(make_quote):
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 0.01, 300)))
+    reactive = Reactive(horizon_periods=1, tail_probability=0.05)
+    outcomes = InstrumentOutcomes()
+    for k, price in enumerate(close):
+        said = reactive.update(float(price))
+        outcomes.closed((k + 1) * HOUR, float(price))
+    assert said.long_bps is not None
+    outcomes.quoted(make_quote(origin=300 * HOUR))
+    series = outcomes.series()
+    assert [series["long_reactive_bps"], series["short_reactive_bps"]] == [
+        [said.long_bps],
+        [said.short_bps],
+    ]

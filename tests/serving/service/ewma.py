@@ -35,6 +35,7 @@ class EwmaCalculator:
     decay: float = 0.94
     states: dict[str, State] = field(default_factory=dict)
     log: list[Observation] = field(default_factory=list)
+    shown: dict[str, Calculation] = field(default_factory=dict)
 
     def apply(self, observations: list[Observation]) -> list[Calculation]:
         for observation in observations:
@@ -43,7 +44,11 @@ class EwmaCalculator:
         for observation in observations:
             self.log.append(observation)
             changed[observation.instrument] = self._calculated(observation)
+        self.shown.update(changed)
         return list(changed.values())
+
+    def current(self) -> list[Calculation]:
+        return list(self.shown.values())
 
     def _obey(self, order: str) -> None:
         if order == "kill":
@@ -82,12 +87,12 @@ class EwmaCalculator:
         )
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode((self.states, self.log))
+        return msgspec.msgpack.encode((self.states, self.log, self.shown))
 
     def restore(self, content: bytes) -> None:
-        shape = tuple[dict[str, State], list[Observation]]
+        shape = tuple[dict[str, State], list[Observation], dict[str, Calculation]]
         try:
-            self.states, self.log = msgspec.msgpack.decode(content, type=shape)
+            self.states, self.log, self.shown = msgspec.msgpack.decode(content, type=shape)
         except msgspec.MsgspecError as error:
             raise InputError(f"a snapshot must be of this calculator: {error}") from error
 

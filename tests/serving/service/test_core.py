@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from foremargin.serving.journal import Record
-from foremargin.serving.observations import Bar, Tick
+from foremargin.serving.observations import Bar, Observation, Tick
 from foremargin.serving.ports import Outcome
 from foremargin.serving.service import ServiceCore
 from foremargin.serving.service.feed import Feed
@@ -63,6 +63,7 @@ def test_observations_of_a_failed_append_are_as_if_they_had_not_come():
 def test_a_quote_that_was_owed_is_not_owed_when_the_journal_has_it_or_a_newer_one():
     core = ServiceCore(["BTC"])
     (append,) = core.ticked(HOUR)
+    assert isinstance(append, Append)
     core.append_failed("no room", now=HOUR)
     state = core.state()
     assert [made.quote.sequence for made in state.owed] == [1]
@@ -72,6 +73,7 @@ def test_a_quote_that_was_owed_is_not_owed_when_the_journal_has_it_or_a_newer_on
     again.replay(Record(1, HOUR, entry.kind, entry.by, entry.payload, bytes(32)))
     assert again.state().owed == []
     (retried,) = core.ticked(HOUR + 1)  # and it is tried again as long as it is owed
+    assert isinstance(retried, Append)
     assert retried.entries == append.entries
 
 
@@ -91,12 +93,12 @@ def test_a_feed_gives_every_record_once_in_order_although_memory_is_short():
 
         def journalled(first, last):
             for sequence in range(first, last + 1):
-                batch = (sequence, [Tick(instrument="BTC", time=sequence, price=1.0)])
-                source.batches.append(batch)
-                feed.offer(batch[1], sequence)
+                batch: list[Observation] = [Tick(instrument="BTC", time=sequence, price=1.0)]
+                source.batches.append((sequence, batch))
+                feed.offer(batch, sequence)
 
         async def taken(last):
-            seen = []
+            seen: list[int] = []
             while not seen or seen[-1] < last:
                 seen += [sequence for sequence, _ in await feed.next()]
             return seen

@@ -1,0 +1,128 @@
+"""The publisher at work: what is quoted is written down, signed and kept ready to be read."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import msgspec
+
+from ...errors import ForemarginError
+from ..ports import Clock
+from ..publish import Publisher, Report, SignedBatch
+from ..quote import Quote
+from ..table import QuoteTable
+
+_logger = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_FEW = 64  # updates that are signed in the loop; more are in a thread
+
+
+class Publishing:
+    """Signs what is due, one plan at a time; an :class:`~foremargin.serving.http.UpdatesPort`.
+
+    Parameters
+    ----------
+    publisher : Publisher
+        Used by one task alone.
+    table : QuoteTable
+        Looked through for heartbeats.
+    write : callable
+        Makes a record durable; the journal's sequence when it is.
+    clock : Clock
+        Wall clock.
+    signed : callable, optional
+        Told of every batch.
+    look_s, retry_s : float
+        Seconds between two looks for heartbeats, and before a record is written again.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        table: QuoteTable,
+        write: Callable[[bytes], Awaitable[int]],
+        clock: Clock,
+        signed: Callable[[SignedBatch], object] = lambda batch: None,
+        look_s: float = 5.0,
+        retry_s: float = 0.5,
+    ) -> None:
+        self._publisher, self._table, self._clock = publisher, table, clock
+        self._write, self._signed = write, signed
+        self._look_s, self._retry_s = look_s, retry_s
+        self._waiting: dict[str, Quote] = {}
+        self._wake = asyncio.Event()
+        self._answers: dict[str, bytes] = {}
+        self._batch: bytes | None = None
+        self.reports: Mapping[str, Report] = {}
+
+    def quoted(self, quotes: Iterable[Quote]) -> None:
+        """Take new quotes; they are looked at as soon as the plan before is through."""
+        self._waiting.update((quote.instrument, quote) for quote in quotes)
+        self._wake.set()
+
+    def latest(self, instrument: str) -> bytes | None:
+        """Return the last signed update of an instrument as JSON; None if there is none."""
+        if instrument not in self._answers:
+            signed = self._publisher.signed(instrument)
+            if signed is None:
+                return None
+            self._answers[instrument] = _encode(signed.plain())
+        return self._answers[instrument]
+
+    def batch(self) -> bytes | None:
+        """Return the last batch with its proofs as JSON; None if there is none."""
+        if self._batch is None and (signed := self._publisher.batch()) is not None:
+            self._batch = _encode(signed.plain())
+        return self._batch
+
+    def snapshot(self) -> bytes:
+        """Return the ledger, as :meth:`Publisher.snapshot`."""
+        return self._publisher.snapshot()
+
+    async def run(self) -> None:
+        """Sign for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self._look_s):
+                    await self._wake.wait()
+                quotes, self._waiting = self._waiting, {}
+            except TimeoutError:
+                quotes = {name: row.quote for name, row in self._table.rows.items()}
+                self._waiting.clear()
+            self._wake.clear()
+            try:
+                await self._publish(quotes)
+            except ForemarginError:
+                _logger.exception("nothing could be signed; what is due is tried again")
+
+    async def _publish(self, quotes: Mapping[str, Quote]) -> None:
+        now, many = self._clock.now(), len(quotes) > _FEW
+        if many:
+            plan = await asyncio.to_thread(self._publisher.plan, quotes.values(), now=now)
+        else:
+            plan = self._publisher.plan(quotes.values(), now=now)
+        looked_at = {name: one for name, one in self.reports.items() if name not in quotes}
+        self.reports = {**looked_at, **{report.instrument: report for report in plan.reports}}
+        if not plan.record:
+            return
+        while not await self._written(plan.record):
+            await asyncio.sleep(self._retry_s)
+        if many:
+            batch = await asyncio.to_thread(self._publisher.commit, plan)
+        else:
+            batch = self._publisher.commit(plan)
+        self._batch = None
+        for name in plan.updates:
+            self._answers.pop(name, None)
+        if batch is not None:
+            self._signed(batch)
+
+    async def _written(self, record: bytes) -> bool:
+        """Write a record that cannot be taken back: it may be on the disk after a failure."""
+        try:
+            await self._write(record)
+        except ForemarginError as error:
+            _logger.warning("a record of updates is not on the disk yet: %s", error)
+            return False
+        return True

@@ -1,0 +1,63 @@
+"""Run an application until it is told to stop."""
+
+import logging
+import socket
+from contextlib import suppress
+
+import uvicorn
+from structlog.typing import FilteringBoundLogger
+
+from ..monitor import make_logger
+from ..security import redact_secrets, uvicorn_arguments
+from .application import Application
+from .settings import Settings
+
+
+class _Structured(logging.Handler):
+    """Writes what libraries and rooms log as JSON lines, without secrets."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            self._logger.log(
+                record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
+            )
+        except Exception:
+            self.handleError(record)
+
+
+class _Server(uvicorn.Server):
+    """Ends streams before it waits for the connections that they hold open."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._application.hub.close()
+        await super().shutdown(sockets)
+
+
+def run(application: Application, settings: Settings) -> None:
+    """Serve; returns after SIGTERM or Ctrl-C, when everything is on the disk.
+
+    Raises
+    ------
+    InputError
+        If the service must not listen where it is told to.
+    """
+    arguments = uvicorn_arguments(
+        settings.host, settings.port, has_keys=bool(settings.keys_file), tls=settings.tls
+    )
+    logging.basicConfig(
+        handlers=[_Structured(make_logger(redact_secrets))], level=logging.INFO, force=True
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    config = uvicorn.Config(application.app, log_config=None, **arguments)
+    with suppress(KeyboardInterrupt):  # how it is told to stop
+        _Server(config, application).run()

@@ -1,0 +1,174 @@
+"""Settings, feeds, correlations and publishing by themselves."""
+
+import asyncio
+import sys
+
+import numpy as np
+import pytest
+
+from foremargin.errors import InputError
+from foremargin.serving.assembly import read_settings
+from foremargin.serving.assembly.correlations import LiveScenarios
+from foremargin.serving.assembly.feeds import Feed
+from foremargin.serving.assembly.publishing import Publishing
+from foremargin.serving.journal import JournalError
+from foremargin.serving.observations import encode_observations
+from foremargin.serving.ports import Outcome, Receipt
+from foremargin.serving.publish import Domain, Ledger, LocalSigner, Market, Publisher
+from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
+from foremargin.serving.table import QuoteTable
+
+HOUR = 3_600_000_000_000
+START = 480_000 * HOUR
+
+
+def quoted(name, bps, *, sequence=1, sigma=0.01):
+    side = SideMargin(
+        initial_margin_bps=bps, maintenance_margin_bps=bps // 2, components={"target": float(bps)}
+    )
+    made_of = Calculation(
+        instrument=name,
+        basis=Basis.LINEAR,
+        observed_at=START,
+        long=side,
+        short=side,
+        horizon_periods=1,
+        horizon_s=3_600,
+        tail_probability=0.01,
+        sigma=sigma,
+        sigma_lower=None,
+        sigma_upper=None,
+        regime="calm",
+    )
+    return Quote(
+        instrument=name,
+        sequence=sequence,
+        status=Status.OK,
+        basis=Basis.LINEAR,
+        reason="",
+        observed_at=START,
+        quoted_at=START + sequence,
+        valid_until=START + 2 * HOUR,
+        long=side,
+        short=side,
+        calculation=made_of,
+    )
+
+
+def test_settings_of_all_rooms_come_from_one_file(tmp_path):
+    file = tmp_path / "serve.toml"
+    file.write_text(
+        'port = 9000\nfeeds = [["python", "feed.py"]]\n[fallback]\nstale_after_s = 60.0\n'
+        '[publish]\nkey_file = "k"\nchain_id = 1\ncontract = "0x00"\n'
+        "[publish.rule]\nheartbeat_s = 5\n"
+    )
+    settings = read_settings(file)
+    assert (settings.port, settings.feeds) == (9000, (("python", "feed.py"),))
+    assert settings.fallback.stale_after_s == 60.0
+    assert settings.publish is not None
+    assert settings.publish.rule.heartbeat_s == 5
+    assert read_settings(None).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("text", ["prot = 9000", 'port = "x"', "[publish]\nchain_id = 1", "= 1"])
+def test_settings_with_a_mistake_are_refused(tmp_path, text):
+    file = tmp_path / "serve.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match="settings must be TOML with known keys"):
+        read_settings(file)
+    with pytest.raises(InputError, match="settings must be a file"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_correlations_follow_the_bars(make_bar):
+    rng = np.random.default_rng(0)
+    table, names = QuoteTable(), ("A", "B", "C")
+    table.write([quoted(name, 300) for name in names])
+    live = LiveScenarios(names, table)
+    live.quoted([quoted(name, 300) for name in names])
+    spread = {"A": 1e4, "B": -1e4}
+    before = live.simulate(spread)["initial_margin"]
+    close = {name: 100.0 for name in names}
+    for hour in range(300):
+        common = rng.normal(0.0, 0.01)
+        for name, move in zip(names, (common, common, rng.normal(0.0, 0.01)), strict=True):
+            close[name] *= np.exp(move)
+        live.observed([make_bar(name, hour, close[name]) for name in names])
+    assert live.simulate(spread)["initial_margin"] < 0.6 * before
+    apart = live.simulate({"A": 1e4, "C": -1e4})["initial_margin"]
+    assert live.simulate(spread)["initial_margin"] < 0.8 * apart
+    assert live.simulate({"A": 1e4})["initial_margin"] == 300.0
+
+
+def test_what_if_without_any_forecast_is_refused():
+    live = LiveScenarios(("A",), QuoteTable())
+    with pytest.raises(InputError, match="what-if needs a forecast"):
+        live.simulate({"A": 1.0})
+
+
+def test_correlation_of_another_size_is_refused():
+    with pytest.raises(InputError, match="correlation must be 2 by 2"):
+        LiveScenarios(("A", "B"), QuoteTable(), correlation=np.eye(3))
+
+
+def test_nothing_is_signed_before_its_record_is_on_the_disk():
+    domain = Domain(chain_id=1, contract="0x" + "00" * 19 + "01")
+    publisher = Publisher(Ledger(domain), [Market(instrument="A")], LocalSigner(b"\x01" * 32))
+    table = QuoteTable()
+    seen: list[bytes | None] = []
+    publishing: Publishing
+
+    async def write(record):
+        seen.append(publishing.latest("A"))
+        if len(seen) == 1:
+            raise JournalError("the disk is full")
+        return len(seen)
+
+    class Clock:
+        def now(self):
+            return START + 10
+
+    async def scenario():
+        nonlocal publishing
+        signed = asyncio.Event()
+        publishing = Publishing(
+            publisher,
+            table=table,
+            write=write,
+            clock=Clock(),
+            signed=lambda batch: signed.set(),
+            retry_s=0.01,
+        )
+        task = asyncio.create_task(publishing.run())
+        publishing.quoted([quoted("A", 300)])
+        async with asyncio.timeout(5.0):
+            await signed.wait()
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert seen == [None, None]  # the record was written again before anything was signed
+    assert publishing.latest("A") is not None
+    assert publishing.latest("B") is None
+    assert publishing.batch() is not None
+
+
+def test_feed_is_read_line_by_line_and_a_bad_line_is_passed_over(make_bar, tmp_path):
+    lines = [encode_observations([make_bar("A", hour)]).decode() for hour in (1, 2)]
+    program = tmp_path / "feed.py"
+    program.write_text(f"print({lines[0]!r})\nprint('nonsense')\nprint({lines[1]!r})\n")
+    taken = []
+
+    async def accept(observations):
+        taken.append([one.time for one in observations])
+        return [Receipt(outcome=Outcome.ACCEPTED)] * len(observations)
+
+    async def scenario():
+        feed = Feed((sys.executable, str(program)), accept=accept)
+        task = asyncio.create_task(feed.run())
+        async with asyncio.timeout(20.0):
+            while "status 0" not in feed.fault:
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert taken == [[START + HOUR], [START + 2 * HOUR]]
