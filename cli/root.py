@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import ConvergenceError, ForemarginError, GateError, InputError, SourceError
-from . import backtest, compare, data, evaluate, models, scenario, train, tune
+from . import backtest, compare, data, evaluate, keys, models, scenario, serve, train, tune
 
 EXIT_CODE: dict[type[ForemarginError], int] = {
     GateError: 1,
@@ -52,7 +52,9 @@ app.command("compare")(compare.compare)
 app.command("scenario")(scenario.scenario)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
+app.command("serve")(serve.serve)
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 
 
