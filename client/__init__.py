@@ -16,7 +16,7 @@ from .errors import (
 from .exchange import RetryPolicy
 from .follow import Alive, Changed, Disconnected, Follower, GapError, Snapshot, StreamEvent
 from .freshness import TRUSTED, Freshness
-from .signing import BearerToken, Credentials, RequestSigner, TokenSigner
+from .signing import BearerToken, Credentials, TokenSigner
 from .streaming import StreamSettings, Transport
 from .types import (
     ANY_STATUS,
@@ -62,7 +62,6 @@ __all__ = [
     "ProblemError",
     "Quote",
     "Receipt",
-    "RequestSigner",
     "RetryPolicy",
     "Schedule",
     "SideMargin",

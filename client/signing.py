@@ -1,8 +1,7 @@
 """How a request says who sends it.
 
-``BearerToken`` sends a key as it is, ``RequestSigner`` and ``TokenSigner`` sign with it, so that
-the secret does not travel and nothing can be sent twice. A signature is made anew for every
-attempt.
+``BearerToken`` sends a key as it is, ``TokenSigner`` signs with it, so that the secret does not
+travel and nothing can be sent twice. A signature is made anew for every attempt.
 """
 
 import hashlib
@@ -59,13 +58,16 @@ class BearerToken:
         return f"BearerToken(fm_{_parts(self._token)[0]}_…)"
 
 
-class RequestSigner:
-    r"""Signs ``METHOD\npath?query\ntimestamp\nnonce\nsha256hex(body)``.
+class TokenSigner:
+    """Signs with the scheme FM1-HMAC-SHA256 in the Authorization header.
+
+    The HMAC key is derived from the secret of the token, and scheme and identifier are signed too:
+    what the service keeps cannot be used as the token itself.
 
     Parameters
     ----------
     token : str
-        ``fm_<id>_<secret>``; the secret is the HMAC key, the identifier is sent.
+        ``fm_<id>_<secret>``; the identifier is sent, the secret is not.
     clock : callable
         Returns ns since 1970 UTC.
     nonce : callable
@@ -79,45 +81,22 @@ class RequestSigner:
         clock: Callable[[], int] = time.time_ns,
         nonce: Callable[[], str] = lambda: secrets.token_urlsafe(16),
     ) -> None:
-        self._key, self._secret = _parts(token)
+        self._id, secret = _parts(token)
+        self._key = hmac.digest(secret.encode(), _SIGNING_CONTEXT, "sha256")
         self._clock = clock
         self._nonce = nonce
-
-    def headers(self, method: str, target: str, body: bytes) -> Mapping[str, str]:
-        """Return key, timestamp (seconds), nonce and signature."""
-        timestamp, nonce = str(self._clock() // 1_000_000_000), self._nonce()
-        lines = (method, target, timestamp, nonce, hashlib.sha256(body).hexdigest())
-        digest = hmac.digest(self._secret.encode(), "\n".join(lines).encode(), "sha256")
-        return {
-            "x-foremargin-key": self._key,
-            "x-foremargin-timestamp": timestamp,
-            "x-foremargin-nonce": nonce,
-            "x-foremargin-signature": f"v1={digest.hex()}",
-        }
-
-    def __repr__(self) -> str:
-        return f"RequestSigner(fm_{self._key}_…)"
-
-
-class TokenSigner(RequestSigner):
-    """Signs with the scheme FM1-HMAC-SHA256 in the Authorization header.
-
-    The HMAC key is derived from the secret of the token, and scheme and identifier are signed too:
-    what the service keeps cannot be used as the token itself.
-    """
 
     def headers(self, method: str, target: str, body: bytes) -> Mapping[str, str]:
         """Return the Authorization header."""
         timestamp, nonce = str(self._clock() // 1_000_000_000), self._nonce()
         content = hashlib.sha256(body).hexdigest()
-        lines = (_SCHEME, self._key, method, target, timestamp, nonce, content)
-        key = hmac.digest(self._secret.encode(), _SIGNING_CONTEXT, "sha256")
-        digest = hmac.digest(key, "\n".join(lines).encode(), "sha256").hex()
-        fields = f"key={self._key},time={timestamp},nonce={nonce},signature={digest}"
+        lines = (_SCHEME, self._id, method, target, timestamp, nonce, content)
+        digest = hmac.digest(self._key, "\n".join(lines).encode(), "sha256").hex()
+        fields = f"key={self._id},time={timestamp},nonce={nonce},signature={digest}"
         return {"authorization": f"{_SCHEME} {fields}"}
 
     def __repr__(self) -> str:
-        return f"TokenSigner(fm_{self._key}_…)"
+        return f"TokenSigner(fm_{self._id}_…)"
 
 
 def _parts(token: str) -> tuple[str, str]:

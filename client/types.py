@@ -217,6 +217,7 @@ Observation: TypeAlias = Bar | Tick | OraclePrice
 
 OK, DEGRADED, STALE, FALLBACK = "ok", "degraded", "stale", "fallback"
 ANY_STATUS = (OK, DEGRADED, STALE, FALLBACK)
+"""For a caller who would rather have a stale or a fixed margin than none."""
 
 
 class QuotePage(Struct, frozen=True, kw_only=True):

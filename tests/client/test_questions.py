@@ -20,7 +20,6 @@ from foremargin.client import (
     NotFreshError,
     OraclePrice,
     ProblemError,
-    RequestSigner,
     RetryPolicy,
     Tick,
     TokenSigner,
@@ -308,35 +307,29 @@ def test_numbers_that_json_cannot_say_are_not_sent(connect, service, value):
 
 def test_every_attempt_is_signed_anew_over_what_was_sent(connect, service, make_fault):
     service.faults.append(make_fault(status=503))
-    client = connect(retry=QUICK, credentials=RequestSigner(TOKEN))
+    client = connect(retry=QUICK, credentials=TokenSigner(TOKEN))
     client.simulate({"C/USDT": 1.0})
     client.history("C/USDT", limit=1)
     nonces = set()
     for heard in service.heard:
-        said = heard.headers
-        timestamp, nonce = said["x-foremargin-timestamp"], said["x-foremargin-nonce"]
+        scheme, _, fields = heard.headers["authorization"].partition(" ")
+        said = dict(field.split("=") for field in fields.split(","))
+        timestamp, nonce = said["time"], said["nonce"]
         digest = hashlib.sha256(heard.body).hexdigest()
-        text = f"{heard.method}\n{heard.target}\n{timestamp}\n{nonce}\n{digest}"
-        expected = hmac.new(b"s" * 43, text.encode(), "sha256").hexdigest()
-        assert said["x-foremargin-signature"] == f"v1={expected}"
+        sent = (heard.method, heard.target, timestamp, nonce, digest)
+        text = "\n".join((scheme, said["key"], *sent))
+        key = hmac.digest(b"s" * 43, b"foremargin request signing v1", "sha256")
+        assert said["signature"] == hmac.new(key, text.encode(), "sha256").hexdigest()
         assert abs(int(timestamp) - time.time()) < 30
-        assert "s" * 43 not in str(said)
+        assert "s" * 43 not in str(heard.headers)
         nonces.add(nonce)
     assert len(nonces) == len(service.heard) == 3
 
 
 def test_signatures_are_the_reference_values():
-    # Computed with `openssl dgst -sha256 -hmac`; the derived key of the second scheme with
+    # Computed with `openssl dgst -sha256 -hmac`, and from the derived key with
     # `openssl dgst -sha256 -mac HMAC -macopt hexkey:`.
     options: Any = {"clock": lambda: 1_700_000_000_999_999_999, "nonce": lambda: "n" * 22}
-    signed = RequestSigner(TOKEN, **options).headers("POST", "/v1/x?a=1", b"{}")
-    assert signed == {
-        "x-foremargin-key": "abcdefghijkl",
-        "x-foremargin-timestamp": "1700000000",
-        "x-foremargin-nonce": "n" * 22,
-        "x-foremargin-signature": "v1="
-        "7ac012706dd5d51ab765b662513d0b235bf901fd748372b9a57ca30feeb50371",
-    }
     header = TokenSigner(TOKEN, **options).headers("POST", "/v1/x?a=1", b"{}")["authorization"]
     scheme, fields = header.split(" ")
     assert scheme == "FM1-HMAC-SHA256"
@@ -351,7 +344,7 @@ def test_signatures_are_the_reference_values():
 def test_a_secret_is_shown_nowhere_and_sent_in_the_clear_only_here(connect, service):
     connect(credentials=BearerToken(TOKEN)).instruments()
     assert service.heard[-1].headers["authorization"] == f"Bearer {TOKEN}"
-    for made in (BearerToken(TOKEN), RequestSigner(TOKEN), TokenSigner(TOKEN)):
+    for made in (BearerToken(TOKEN), TokenSigner(TOKEN)):
         assert "sss" not in repr(made)
     with pytest.raises(InputError, match="over https beyond this machine"):
         Client("http://margins.example", credentials=BearerToken(TOKEN))
