@@ -175,12 +175,12 @@ async def pace(wait_s: float) -> None:
     writer.close()
 
 
-async def measured(fast: int, slow: int) -> list[dict[str, float]]:
+async def measured(fast: int, slow: int) -> list[dict[str, object]]:
     """Return latencies at the usual rate and in the burst."""
     readers = [Reader() for _ in range(PROBES)]
     tasks = [asyncio.create_task(read(reader)) for reader in readers]
     await asyncio.sleep(1.0)
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, factor in (("usual", 1), ("burst", BURST)):
         await pace(USUAL_S / factor)
         await asyncio.sleep(0.5)

@@ -1,0 +1,357 @@
+"""The whole service under load from other processes, on one machine.
+
+Starts the demonstration's service with keys and a signing key of its own, and prints: cold start
+and memory; reads and what-if at 1 and 16 connections beside an application that answers constant
+bytes, by ``wrk``, which must be on the path; a tick to its published, signed update; and a million
+reads while things are broken on purpose: the calculator is killed again and again, the feed dies,
+the service is killed and started again, its clock jumps. Some five minutes.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from foremargin.client import BearerToken, Client, ClientError, Tick
+from foremargin.serving.security import Scope, create_key
+from foremargin.serving.security.principals import Rate
+
+PORT = 8791
+URL = f"http://127.0.0.1:{PORT}"
+HEADERS: dict[str, str] = {}
+PORTFOLIO = {
+    "positions": [
+        {"instrument": name, "notional": 1e6 * (-1) ** k}
+        for k, name in enumerate(("SP500", "NASDAQ", "WTI") * 3 + ("SP500",))
+    ]
+}
+
+
+class Running:
+    """A service in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "log").open("a"),
+        )
+
+    def until(self, *statuses: str, limit_s: float = 120.0) -> float:
+        """Wait until every margin has one of these statuses; return seconds since the start."""
+        while time.perf_counter() - self.began < limit_s:
+            try:
+                quotes = get("/v1/margins")["quotes"]
+            except OSError:
+                time.sleep(0.01)
+                continue
+            if quotes and all(quote["status"] in statuses for quote in quotes):
+                return time.perf_counter() - self.began
+            time.sleep(0.02)
+        raise SystemExit(f"no {statuses} after {limit_s:g} s; see {self.folder / 'log'}")
+
+    def memory_mb(self) -> float:
+        """Resident memory of the front."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024.0
+
+    def children(self, word: str) -> list[int]:
+        """Return the processes that it started whose command has a word in it."""
+        listed = subprocess.run(
+            ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        return [int(line.split()[0]) for line in listed.splitlines() if word in line]
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def get(path: str) -> Any:
+    """Read JSON."""
+    request = urllib.request.Request(f"{URL}{path}", headers=HEADERS)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+
+def serve(folder: Path) -> None:
+    """Run the service; the clock is ahead by what the file ``skew`` says, seconds."""
+    from msgspec.structs import replace
+
+    from foremargin.serving.assembly import Application, Deployment, run
+    from foremargin.serving.demo.plan import INSTRUMENTS, ReplayClock
+    from foremargin.serving.demo.start import demo_settings
+    from foremargin.serving.http import HttpSettings
+    from foremargin.serving.journal import Snapshots
+    from foremargin.serving.publish import Limits, PublishRule, RegimeLimit
+    from foremargin.serving.security import RateLimits
+    from foremargin.serving.service import CalculatorProcess
+
+    class Skewed(ReplayClock):
+        def now(self) -> int:
+            try:
+                return super().now() + int(float((folder / "skew").read_text()) * 1e9)
+            except (OSError, ValueError):
+                return super().now()
+
+    step = RegimeLimit(rise_bps=2_000, fall_bps=2_000, period_s=1)
+    began, plenty = float((folder / "began").read_text()), Rate(1e6, 1_000_000)
+    settings = demo_settings(folder, host="127.0.0.1", port=PORT, speed=1.0, began=began)
+    assert settings.publish is not None
+    settings = replace(
+        settings,
+        http=HttpSettings(rates=RateLimits(loopback=plenty, address=plenty, stranger=plenty)),
+        # A consumer that takes a step every second, so that no tick has to wait for one.
+        publish=replace(
+            settings.publish,
+            rule=PublishRule(deviation_bps=0, heartbeat_s=604_800),
+            limits=Limits(max_age_s=604_800, unknown=step, calm=step, elevated=step, stressed=step),
+        ),
+        keys_file=str(folder / "keys.json"),
+    )
+    deployment = Deployment(
+        instruments=INSTRUMENTS,
+        calculator=CalculatorProcess(
+            "foremargin.serving.demo.calculator:calculator",
+            arguments=dict,
+            snapshots=Snapshots(folder / "calculator"),
+        ),
+    )
+    run(Application(settings, deployment, clock=Skewed(1.0, began=began)), settings)
+
+
+def load(
+    path: str, *, connections: int, seconds: int, body: bytes | None = None, url: str = URL
+) -> dict[str, Any]:
+    """Load with wrk; return requests a second, percentiles in ms, and what was no success."""
+    command = [
+        *("wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency"),
+        *("-H", f"Authorization: {HEADERS['Authorization']}"),
+        f"{url}{path}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        if body is not None:
+            script = Path(folder) / "post.lua"
+            script.write_text(
+                f'wrk.method = "POST"\nwrk.body = {json.dumps(body.decode())}\n'
+                'wrk.headers["Content-Type"] = "application/json"\n'
+            )
+            command[1:1] = ["-s", str(script)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = dict(re.findall(r"(50|99)%\s+([\d.]+\w+)", text))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    total = re.search(r"(\d+) requests in", text)
+    return {
+        "rps": float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0]),
+        "p50": _ms(found["50"]),
+        "p99": _ms(found["99"]),
+        "bad": int(bad.group(1)) if bad else 0,
+        "requests": int(total.group(1)) if total else 0,
+    }
+
+
+def _ms(text: str) -> float:
+    value, unit = re.findall(r"([\d.]+)(\w+)", text)[0]
+    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+
+def bare() -> None:
+    """Load an application that answers constant bytes: what uvicorn and the sockets cost alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "bare.py").write_text(
+            "H = [(b'content-type', b'application/json'), (b'content-length', b'1500')]\n"
+            "async def app(scope, receive, send):\n"
+            "    await send({'type': 'http.response.start', 'status': 200, 'headers': H})\n"
+            "    await send({'type': 'http.response.body', 'body': b'x' * 1500})\n"
+        )
+        command = [sys.executable, "-m", "uvicorn", "bare:app", "--port", str(PORT + 1)]
+        command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
+        command += ["--no-access-log", "--log-level", "error"]
+        process = subprocess.Popen(command, cwd=folder)
+        time.sleep(2.0)
+        for connections in (1, 16):
+            made = load("/", connections=connections, seconds=6, url=f"http://127.0.0.1:{PORT + 1}")
+            show("constant bytes", connections, made)
+        process.terminate()
+        process.wait(10)
+
+
+def show(name: str, connections: int, made: dict[str, Any]) -> None:
+    """Print a row."""
+    print(
+        f"{name:16s} {connections:2d} connections  {made['rps']:8,.0f} requests/s  "
+        f"p50 {made['p50']:.2f} ms  p99 {made['p99']:.2f} ms  no success {made['bad']}",
+        flush=True,
+    )
+
+
+def ticks(client: Client, *, n: int) -> list[float]:
+    """Send falling prices; return ms from each until its signed update can be read."""
+    taken = []
+    price = last_close() * 0.97
+    for _ in range(n):
+        sequence = published()
+        sent = time.perf_counter()
+        client.observations([Tick(instrument="SP500", time=replay_now(), price=price)])
+        while published() == sequence and time.perf_counter() - sent < 2.0:
+            pass
+        if published() != sequence:
+            taken.append(1e3 * (time.perf_counter() - sent))
+        price *= 1.0 - 0.06 / n
+        time.sleep(1.1)
+    return taken
+
+
+def published() -> int:
+    """Return the sequence of the last signed update."""
+    try:
+        return int(get("/v1/updates/SP500")["message"]["seq"])
+    except urllib.error.HTTPError:
+        return 0
+
+
+def last_close() -> float:
+    """Return the last close that the service took."""
+    from foremargin.serving.demo.feed import days
+
+    observed = get("/v1/margins/SP500")["observed_at"]
+    wanted = ("SP500", observed)
+    return next(
+        bar.close for bars in days() for bar in bars if (bar.instrument, bar.time) == wanted
+    )
+
+
+def replay_now() -> int:
+    """Return the moment that the service thinks it is."""
+    return int(get("/v1/alerts")["now"])
+
+
+def faults(service: Running, folder: Path, *, requests: int) -> tuple[Running, Counter[str], int]:
+    """Read while things are broken; return the service, what was answered, and what failed."""
+    watcher = Watcher()
+    watcher.start()
+    total = bad = k = 0
+    while total < requests:
+        made = load("/v1/margins/SP500", connections=16, seconds=5)
+        total, bad, k = total + made["requests"], bad + made["bad"], k + 1
+        service = broken(service, folder, k)
+    return service, watcher.end(), bad
+
+
+def broken(service: Running, folder: Path, k: int) -> Running:
+    """Break one thing after the other; return the service, which may be another one."""
+    if k % 4 == 3:
+        (folder / "skew").write_text(str(3_600.0 * (-1) ** k))
+        return service
+    word = {0: "", 1: "service.host", 2: "demo.feed"}[k % 4]
+    pids = service.children(word)
+    if word == "":
+        service.process.kill()
+        service.process.wait()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if word:
+        return service
+    service = Running(folder)
+    service.until("ok", "degraded", "stale", "fallback")
+    return service
+
+
+class Watcher(threading.Thread):
+    """Reads all margins every few milliseconds and counts what is answered."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._answers: Counter[str] = Counter()
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        """Read until it is ended."""
+        while not self._done.wait(0.005):
+            try:
+                for quote in get("/v1/margins")["quotes"]:
+                    self._answers[f"{quote['status']}/{quote['basis']}"] += 1
+            except urllib.error.HTTPError as error:
+                self._answers[f"HTTP {error.code}"] += 1
+            except OSError:
+                self._answers["no connection"] += 1
+
+    def end(self) -> Counter[str]:
+        """Stop, and return the counts."""
+        self._done.set()
+        self.join()
+        return self._answers
+
+
+def main() -> None:
+    """Print the tables."""
+    if shutil.which("wrk") is None:
+        print("needs wrk, which is not on the path: nothing was measured")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="foremargin-load-"))
+    (folder / "began").write_text(str(time.time() - 3_600.0))
+    scopes, plenty = (Scope.READ, Scope.SIMULATE, Scope.PUBLISH), Rate(1e6, 1_000_000)
+    _, token = create_key(folder / "keys.json", scopes, now=0, rate=plenty)
+    HEADERS["Authorization"] = f"Bearer {token}"
+    service = Running(folder)
+    print(f"first answer          {service.until('ok', 'fallback', 'stale'):.2f} s")
+    print(f"first calculated      {service.until('ok'):.2f} s")
+    print(f"memory of the front   {service.memory_mb():.0f} MB")
+    bare()
+    body = json.dumps(PORTFOLIO).encode()
+    for name, path, sent in (
+        ("margin read", "/v1/margins/SP500", None),
+        ("forecast read", "/v1/forecasts/SP500", None),
+        ("what-if 10 x 64", "/v1/portfolios:simulate", body),
+    ):
+        for connections in (1, 16):
+            made = load(path, connections=connections, seconds=6, body=sent)
+            show(name, connections, made)
+    with Client(URL, credentials=BearerToken(token)) as client:
+        try:
+            taken = sorted(ticks(client, n=60))
+        except ClientError as error:
+            print(f"ticks: {error}")
+            taken = []
+    if taken:
+        largest = taken[-1]
+        print(
+            f"tick to signed update, {len(taken)} of 60 published: p50 "
+            f"{statistics.median(taken):.2f} ms  largest {largest:.2f} ms"
+        )
+    before = service.memory_mb()
+    made = load("/v1/margins/SP500", connections=16, seconds=30)
+    print(f"memory over {made['requests']:,} reads  {before:.1f} to {service.memory_mb():.1f} MB")
+    service, answers, bad = faults(service, folder, requests=1_000_000)
+    print(f"under faults: {bad} answers of 1,000,000 reads that were no success; seen beside them:")
+    for name, count in answers.most_common():
+        print(f"  {name:24s} {count}")
+    service.stop()
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(Path(sys.argv[2]))
+    else:
+        main()
