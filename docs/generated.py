@@ -26,7 +26,7 @@ from foremargin.markets.columns import COLUMNS
 from foremargin.models import ALL_FORECASTERS
 from foremargin.training import Experiment
 
-FLOORS = ("markets", "features", "models", "calibrate", "backtest", "training", "cli")
+FLOORS = ("bundles", "markets", "features", "models", "calibrate", "backtest", "training", "cli")
 """From the lowest to the highest; each imports from the ones before it only."""
 
 ROOMS = tuple(
@@ -37,6 +37,14 @@ ROOMS = tuple(
     )
 )
 """Packages of the calibration layer; their names are not among those of the floor."""
+
+SERVICE = (
+    *(f"serving.{name}" for name in ("calculator", "bundles", "journal", "ladder", "service")),
+    *(f"serving.{name}" for name in ("http", "stream", "inference", "publish", "security")),
+    *(f"serving.{name}" for name in ("monitor", "page", "assembly")),
+    "client",
+)
+"""Rooms of the service, which has no names of its own, and the client."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -140,8 +148,7 @@ def command_line() -> str:
 
 def api() -> str:
     """Return directives for the public names of every floor."""
-    below, above = FLOORS[: FLOORS.index("calibrate") + 1], FLOORS[FLOORS.index("calibrate") + 1 :]
-    return "\n\n".join(_floor(name) for name in (*below, *ROOMS, *above))
+    return "\n\n".join(_floor(name) for name in _packages())
 
 
 SECTIONS: Mapping[str, Callable[[], str]] = {
@@ -232,6 +239,12 @@ def _default(parameter: Any) -> str:
     return f"`{parameter.default}`"
 
 
+def _packages() -> tuple[str, ...]:
+    """Every documented package, the lowest first."""
+    place = FLOORS.index("calibrate") + 1
+    return (*FLOORS[:place], *ROOMS, *FLOORS[place:-1], *SERVICE, FLOORS[-1])
+
+
 def _floor(name: str) -> str:
     module = importlib.import_module(f"foremargin.{name}")
     members = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
@@ -246,26 +259,43 @@ def _floor(name: str) -> str:
 def _directive(module: ModuleType, name: str) -> str:
     member = getattr(module, name)
     if inspect.isclass(member):
-        return f".. autoclass:: {name}\n   :members:"
-    if inspect.isfunction(member):
+        # Links lead to the lowest package that lists it.
+        again = "\n   :no-index:" if _is_listed_below(module, name) else ""
+        return f".. autoclass:: {name}\n   :members:{again}"
+    if inspect.isfunction(inspect.unwrap(member) if callable(member) else member):
         return f".. autofunction:: {name}"
-    meaning = _comments(module).get(name) or _WITHOUT_DOCSTRING[name]
+    meaning = _comments(module, name) or _WITHOUT_DOCSTRING[name]
     indented = "\n".join(f"   {line}" for line in meaning.splitlines())
     return f".. py:data:: {name}\n\n{indented}"
 
 
-def _comments(module: ModuleType) -> dict[str, str]:
-    """Docstrings below constants, by name, of a package and of the modules it takes them from."""
-    found: dict[str, str] = {}
-    for source in {module.__name__, *_submodules(module)}:
+def _is_listed_below(module: ModuleType, name: str) -> bool:
+    packages = [f"foremargin.{package}" for package in _packages()]
+    below = packages[: packages.index(module.__name__)]
+    lists = (importlib.import_module(package) for package in below)
+    return any(
+        getattr(one, name, None) is getattr(module, name) for one in lists if name in one.__all__
+    )
+
+
+def _comments(module: ModuleType, name: str) -> str:
+    """Docstring below a constant, of a package or of the module that it takes it from."""
+    for source in (module.__name__, *_sources(module, name)):
         analyzer = ModuleAnalyzer.for_module(source)
         analyzer.analyze()
-        texts = {name: "\n".join(text) for (_, name), text in analyzer.attr_docs.items()}
-        found |= {name: text.strip() for name, text in texts.items() if name in module.__all__}
-    return found
+        texts = {found: text for (_, found), text in analyzer.attr_docs.items()}
+        if name in texts:
+            return "\n".join(texts[name]).strip()
+    return ""
 
 
-def _submodules(module: ModuleType) -> list[str]:
-    """Names of the loaded modules inside a package, and of its packages."""
-    prefix = f"{module.__name__}."
-    return [name for name in sys.modules if name.startswith(prefix)]
+def _sources(module: ModuleType, name: str) -> list[str]:
+    """Names of the loaded modules that have the very constant, those inside the package first."""
+    member = getattr(module, name)
+    found = [
+        other.__name__
+        for other in list(sys.modules.values())
+        if getattr(other, "__name__", "").startswith("foremargin.")
+        and vars(other).get(name) is member
+    ]
+    return sorted(found, key=lambda other: not other.startswith(f"{module.__name__}."))

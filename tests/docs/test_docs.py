@@ -188,7 +188,7 @@ def test_every_public_function_of_the_backtest_is_in_the_methods(
 
 def test_every_public_name_is_in_the_api(page: Callable[[str], str], generated: ModuleType) -> None:
     text = page("reference/api")
-    for floor in (*generated.FLOORS, *generated.ROOMS):
+    for floor in (*generated.FLOORS, *generated.ROOMS, *generated.SERVICE):
         section = text.split(f"currentmodule:: foremargin.{floor}\n", 1)[1].split("```", 1)[0]
         module = importlib.import_module(f"foremargin.{floor}")
         # A package inside a floor has a section of its own.
