@@ -161,7 +161,10 @@ class Application:
             self.publishing = await asyncio.to_thread(self._publishing, self._settings.publish)
             self.service.subscribe(self.publishing.quoted)
         sink, sender = self._sink()
-        work: list[Coroutine[Any, Any, None]] = [watch(self.monitor, sink), self._look()]
+        work: list[Coroutine[Any, Any, None]] = [
+            watch(self.monitor, sink, failed=_could_not_watch),
+            self._look(),
+        ]
         if sender is not None:
             work.append(sender)
         if self.publishing is not None:
@@ -259,6 +262,10 @@ class Application:
 
         sink = WebhookSink(webhook, clock=self._clock)
         return sink, sink.sender.run()
+
+
+def _could_not_watch(error: Exception) -> None:
+    _logger.error("an evaluation of the monitor or its sink failed", exc_info=error)
 
 
 def _tracer(file: str) -> Tracer:

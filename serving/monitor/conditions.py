@@ -42,7 +42,9 @@ def stale_signals(age_s: Mapping[str, float], *, limit_s: float) -> list[Signal]
             value=age,
             threshold=limit_s,
             active=not age <= limit_s,
-            summary=f"no new data of {instrument} for {_seconds(age)} beyond its period, "
+            summary=f"data of {instrument} come again"
+            if age <= limit_s
+            else f"no new data of {instrument} for {_seconds(age)} beyond its period, "
             f"at most {limit_s:.0f} s are allowed",
         )
         for instrument, age in age_s.items()

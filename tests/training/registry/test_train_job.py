@@ -12,6 +12,8 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.features import History, build_history
+from foremargin.serving.calculator import Calculator
+from foremargin.serving.quote import Basis
 from foremargin.training import (
     FinalForecaster,
     Preparation,
@@ -65,6 +67,19 @@ def newer(
     """The first model again, with twenty periods more."""
     prepared = prepare_small(gates=LENIENT, n_periods=later.panel.n_periods)
     return run_training(prepared, store=store)
+
+
+def test_its_bundle_makes_margins_in_service_at_once(first: TrainingResult):
+    assert not [note for note in first.notes if "cannot make margins" in note]
+    calculator = Calculator.load(first.folder, model="small/1")
+    said = calculator.current()
+    assert [one.instrument for one in said] == list(calculator.instruments)
+    for one in said:
+        assert (one.basis, one.model) == (Basis.LINEAR, "small/1")
+        assert 0 < one.long.maintenance_margin_bps <= one.long.initial_margin_bps < 10_000
+        assert one.sigma_lower is not None
+        assert one.sigma_upper is not None
+        assert one.sigma_lower < one.sigma < one.sigma_upper
 
 
 def test_a_first_model_is_compared_with_the_reference_models(
