@@ -37,6 +37,7 @@ from ..security import Authenticator, KeyStore
 from ..service import CalculatorHost, Service, SystemClock
 from ..stream import Hub, make_stream_routes
 from ..table import QuoteTable
+from .backlog import Backlog
 from .correlations import Array, LiveScenarios
 from .feeds import Feed
 from .publishing import Publishing
@@ -125,8 +126,10 @@ class Application:
         self._ledgers = Snapshots(self._folder / "ledger")
         self._deployment = deployment
         self._watched = Watched(self)
-        for listener in (self.monitor.quoted, self.hub.publish, self.scenarios.quoted):
+        self.backlog = Backlog()
+        for listener in (self.hub.publish, self.scenarios.quoted):
             self.service.subscribe(listener)
+        self.service.subscribe(lambda quotes: self.backlog.put(self.monitor.quoted, quotes))
         keys = KeyStore(Path(settings.keys_file)) if settings.keys_file else None
         self.app: Gate = make_app(
             self._watched,
@@ -164,6 +167,7 @@ class Application:
         work: list[Coroutine[Any, Any, None]] = [
             watch(self.monitor, sink, failed=_could_not_watch),
             self._look(),
+            self.backlog.run(),
         ]
         if sender is not None:
             work.append(sender)
@@ -327,7 +331,7 @@ class Watched:
             for one, receipt in zip(observations, receipts, strict=True)
             if receipt.outcome in _USEFUL
         ]
-        application.monitor.observed(taken)
+        application.backlog.put(application.monitor.observed, taken)
         application.scenarios.observed(taken)
         return receipts
 

@@ -4,6 +4,9 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.serving.calculator.shadow import Shadowed
+from foremargin.serving.observations import Tick
+
+TICK = Tick(instrument="A", time=1, price=1.0)
 
 
 class Counting:
@@ -54,27 +57,27 @@ def make():
 
 def test_challenger_is_marked_and_comes_after_the_champion(make):
     both = Shadowed(Counting(make), Counting(make))
-    said = both.apply([None])
+    said = both.apply([TICK])
     assert [one.shadow for one in said] == [False, True]
     assert [one.shadow for one in both.current()] == [False]
 
 
 def test_challenger_that_fails_is_silent_and_costs_nothing(make):
     both = Shadowed(Counting(make), Counting(make, fails_at=2))
-    assert len(both.apply([None])) == 2
-    assert [one.shadow for one in both.apply([None])] == [False]
-    assert [one.long.initial_margin_bps for one in both.apply([None])] == [3]
+    assert len(both.apply([TICK])) == 2
+    assert [one.shadow for one in both.apply([TICK])] == [False]
+    assert [one.long.initial_margin_bps for one in both.apply([TICK])] == [3]
 
 
 def test_snapshot_holds_both_and_that_of_a_single_one_is_refused(make):
     both = Shadowed(Counting(make), Counting(make))
-    both.apply([None])
+    both.apply([TICK])
     again = Shadowed(Counting(make), Counting(make))
     again.restore(both.snapshot())
-    assert [one.long.initial_margin_bps for one in again.apply([None])] == [2, 2]
+    assert [one.long.initial_margin_bps for one in again.apply([TICK])] == [2, 2]
     with pytest.raises(InputError, match="a champion with a shadow"):
         again.restore(b"\x01")
     silent = Shadowed(Counting(make), Counting(make, fails_at=1))
-    silent.apply([None])
+    silent.apply([TICK])
     with pytest.raises(InputError, match="a challenger that speaks"):
         again.restore(silent.snapshot())

@@ -1,0 +1,50 @@
+"""Work that may wait a little: done in order, in small pieces, between the answers to others."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+_PIECE = 20  # items of some 150 microseconds each
+
+
+class Backlog:
+    """Pieces of work in the order in which they came; lives in one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], bool]] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, take: Callable[[list[T]], object], items: Iterable[T]) -> None:
+        """Let `take` have items, some at a time, after everything that came before."""
+        left = iter(items)
+
+        def step() -> bool:
+            piece = list(islice(left, _PIECE))
+            if piece:
+                take(piece)
+            return len(piece) == _PIECE
+
+        self._waiting.append(step)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Work for ever; an exception of one piece ends neither the others nor this."""
+        while True:
+            await self._news.wait()
+            while self._waiting:
+                try:
+                    more = self._waiting[0]()
+                except Exception:
+                    _logger.exception("a piece of work failed and is left out")
+                    more = False
+                if not more:
+                    self._waiting.popleft()
+                await asyncio.sleep(0)
+            self._news.clear()
