@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from .settings import PublishSettings, Settings
 
 _logger = logging.getLogger(__name__)
 _FOLLOW_S = 5.0
+_KEEP_LEDGER_S = 300
 _USEFUL = (Outcome.ACCEPTED, Outcome.OUTLIER)
 
 
@@ -122,6 +124,9 @@ class Application:
         self.scenarios = LiveScenarios(
             deployment.instruments, table, correlation=deployment.correlation
         )
+        # Read at once: a key that cannot be used must be said before anything starts.
+        publish = settings.publish
+        self._signer = None if publish is None else LocalSigner.from_file(Path(publish.key_file))
         self.publishing: Publishing | None = None
         self._ledgers = Snapshots(self._folder / "ledger")
         self._deployment = deployment
@@ -160,8 +165,9 @@ class Application:
         del app
         await self.service.start()
         self.hub.publish(row.quote for row in self.service.table.rows.values())
-        if self._settings.publish is not None:
-            self.publishing = await asyncio.to_thread(self._publishing, self._settings.publish)
+        publish, signer = self._settings.publish, self._signer
+        if publish is not None and signer is not None:
+            self.publishing = await asyncio.to_thread(self._publishing, publish, signer)
             self.service.subscribe(self.publishing.quoted)
         sink, sender = self._sink()
         work: list[Coroutine[Any, Any, None]] = [
@@ -188,7 +194,7 @@ class Application:
             await self.service.stop()
             await asyncio.to_thread(self.tracer.close)
 
-    def _publishing(self, settings: PublishSettings) -> Publishing:
+    def _publishing(self, settings: PublishSettings, signer: LocalSigner) -> Publishing:
         """Take up the ledger where the journal left it."""
         domain = Domain(
             name=settings.name,
@@ -206,7 +212,6 @@ class Application:
             Market(instrument=name, limits=settings.limits, rule=settings.rule)
             for name in self._deployment.instruments
         ]
-        signer = LocalSigner.from_file(Path(settings.key_file))
         return Publishing(
             Publisher(ledger, markets, signer),
             table=self.service.table,
@@ -241,11 +246,13 @@ class Application:
         self._ledgers.save(Snapshot(sequence=last, digest=digest, content=content))
 
     async def _look(self) -> None:
-        """Tell the monitor about the breakers."""
-        while True:
+        """Tell the monitor about the breakers; now and then, keep the ledger."""
+        for second in count(1):
             now = self._clock.now()
             breakers = self.service.core.breakers.items()
             self.monitor.breakers({name: one.state(now).value for name, one in breakers})
+            if second % _KEEP_LEDGER_S == 0:
+                self._keep_ledger()
             await asyncio.sleep(1.0)
 
     async def _follow(self, follow: Callable[[], bool]) -> None:

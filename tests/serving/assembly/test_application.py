@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from foremargin.errors import InputError
 from foremargin.serving.observations import encode_observations
 from foremargin.serving.security import Scope, create_key
 
@@ -105,6 +106,12 @@ def test_restart_goes_on_with_sequences_and_signs_nothing_else_under_a_number(
     if same["message"]["seq"] == update["message"]["seq"]:
         assert same == update
     assert {"observations", "quotes", "published"} <= kinds
+
+
+def test_signing_key_that_cannot_be_used_is_said_before_anything_starts(make_application, tmp_path):
+    (tmp_path / "signer.key").unlink()
+    with pytest.raises(InputError, match=r"signer\.key"):
+        make_application()
 
 
 def test_without_keys_this_machine_reads_and_nobody_publishes(make_application, make_bar, clock):
