@@ -5,6 +5,7 @@ References
 EIP-712: "Typed structured data hashing and signing".
 """
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -102,8 +103,12 @@ def _number(value: Any) -> Any:
 
 def _recovered(update: SignedUpdate, message: dict[str, Any], types: Mapping[str, Any]) -> set[str]:
     try:
+        limit = sys.getrecursionlimit()
         from eth_account import Account
         from eth_account.messages import encode_typed_data
+
+        # It raises the limit to 100,000 for itself; a process with that dies of nested JSON.
+        sys.setrecursionlimit(limit)
     except ImportError as error:
         raise InputError(
             "eth-account must be installed to verify signatures; pip install eth-account"

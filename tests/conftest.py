@@ -4,6 +4,7 @@ The builders are fixtures that return functions, since test files cannot import 
 """
 
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from foremargin.markets import Missing, Panel
 
 Array = NDArray[np.float64]
 
+_RECURSION = sys.getrecursionlimit()
 _STEPS = 24  # moves inside a period, from which its bar and its realised measures are made
 _DAILY_SIGMA = 0.02  # decimal, before `scale`
 _FIELDS = (
@@ -27,6 +29,12 @@ _FIELDS = (
     *("bar_amihud", "range_illiquidity", "late_range_illiquidity"),
 )
 _BESIDE_THE_PRICE = ("bid", "ask", "index_price")  # they move with it
+
+
+@pytest.fixture(autouse=True)
+def usual_recursion_limit() -> None:
+    """Take back what libraries of Ethereum do when they are imported: nested JSON ended workers."""
+    sys.setrecursionlimit(_RECURSION)
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,16 @@ from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Stat
 NOW = 4_000_000_000  # seconds, in 2096: a chain cannot go back behind the clock
 SECOND = 1_000_000_000
 _HERE = Path(__file__).parent
-_RECURSION = sys.getrecursionlimit()
 _RECURSION_OF_EVM = 12 * 1024  # what py-evm sets when it is imported
 _ROOT = _HERE.parents[2]
 _CONTRACT = _ROOT / "serving" / "publish" / "solidity" / "MarginVerifier.sol"
 
 
 @pytest.fixture(autouse=True)
-def recursion_of_others() -> Iterator[None]:
-    """Keep py-evm's recursion limit to these tests: with it nested JSON ends the process."""
+def recursion_of_the_chain(usual_recursion_limit: None) -> None:
+    """Give py-evm, where it is used, the limit that it asks for."""
     if "eth" in sys.modules:
         sys.setrecursionlimit(_RECURSION_OF_EVM)
-    yield
-    sys.setrecursionlimit(_RECURSION)
 
 
 def _quote(
