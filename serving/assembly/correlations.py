@@ -60,7 +60,7 @@ class LiveScenarios:
         self._sigma = np.full(n, math.nan)  # over the horizon
         self._per_period = np.full(n, math.nan)
         self._close = np.full(n, math.nan)
-        self._row, self._returns = 0, np.full(n, math.nan)
+        self._row, self._scores = 0, np.full(n, math.nan)
         self._scenarios: TableScenarios | None = None
         self._table = table
 
@@ -74,7 +74,9 @@ class LiveScenarios:
                 self._close_row()
                 self._row = seen.time
             if self._close[place] > 0.0:
-                self._returns[place] = math.log(seen.close / self._close[place])
+                # The volatility quoted now is of the close before; the next one has seen this bar.
+                change = math.log(seen.close / self._close[place])
+                self._scores[place] = change / self._per_period[place]
             self._close[place] = seen.close
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
@@ -113,11 +115,11 @@ class LiveScenarios:
 
     def _close_row(self) -> None:
         """Take the products of a row; a pair of which one is missing keeps its mean."""
-        score = self._returns / self._per_period
+        score = self._scores
         seen = np.flatnonzero(np.isfinite(score))
         if len(seen) > 1:
             pairs = np.ix_(seen, seen)
             new = np.outer(score[seen], score[seen])
             self._products[pairs] = DECAY * self._products[pairs] + (1.0 - DECAY) * new
             self._scenarios = None
-        self._returns[:] = math.nan
+        self._scores[:] = math.nan

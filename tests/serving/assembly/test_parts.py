@@ -172,3 +172,22 @@ def test_feed_is_read_line_by_line_and_a_bad_line_is_passed_over(make_bar, tmp_p
 
     asyncio.run(scenario())
     assert taken == [[START + HOUR], [START + 2 * HOUR]]
+
+
+def test_return_is_divided_by_the_volatility_that_was_quoted_before_it(make_bar):
+    def spread_margin(*, after):
+        rng, close = np.random.default_rng(0), {"A": 100.0, "B": 100.0}
+        table = QuoteTable()
+        table.write([quoted(name, 300) for name in close])
+        live = LiveScenarios(tuple(close), table)
+        live.quoted([quoted(name, 300) for name in close])
+        for hour in range(60):
+            move = rng.normal(0.0, 0.01)
+            close = {name: price * float(np.exp(move)) for name, price in close.items()}
+            live.observed([make_bar(name, hour, price) for name, price in close.items()])
+        live.quoted([quoted(name, 300, sigma=after) for name in close])  # has seen the last row
+        live.observed([make_bar(name, 60, price) for name, price in close.items()])
+        live.quoted([quoted(name, 300) for name in close])
+        return live.simulate({"A": 1e4, "B": -1e4})["initial_margin"]
+
+    assert spread_margin(after=0.05) == spread_margin(after=0.01)
