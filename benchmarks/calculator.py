@@ -51,6 +51,8 @@ class Market:
             log_sigma[t] = 0.97 * log_sigma[t - 1] + 0.1 * rng.normal(size=n)
         self.sigma = 0.02 * np.exp(log_sigma)
         moves = self.sigma * rng.standard_t(6, size=(ROWS, n)) / np.sqrt(1.5)
+        most = np.minimum(4.0 * self.sigma, 0.12)  # what admission believes of a single source
+        moves = np.clip(moves, -most, most)
         self.close = 100.0 * np.exp(np.cumsum(moves, axis=0))
         self.log_return = np.diff(np.log(self.close), axis=0, prepend=np.nan)
         self.open = np.concatenate([self.close[:1], self.close[:-1]])

@@ -54,8 +54,11 @@ class LiveScenarios:
         if correlation is None:
             correlation = np.full((n, n), PRIOR_CORRELATION)
             np.fill_diagonal(correlation, 1.0)
-        if np.shape(correlation) != (len(instruments),) * 2:
-            raise InputError(f"correlation must be {n} by {n}, was {np.shape(correlation)}")
+        elif np.shape(correlation) != (len(instruments),) * 2:
+            raise InputError(
+                f"correlation must be {len(instruments)} by {len(instruments)}, was "
+                f"{np.shape(correlation)}"
+            )
         self._products: Array = np.array(correlation, dtype=np.float64)[:n, :n]
         self._sigma = np.full(n, math.nan)  # over the horizon
         self._per_period = np.full(n, math.nan)
