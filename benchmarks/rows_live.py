@@ -31,7 +31,7 @@ from foremargin.serving.journal import Snapshots
 from foremargin.serving.observations import Bar
 from foremargin.serving.publish import Publisher
 from foremargin.serving.quote import Calculation
-from foremargin.serving.service import CalculatorProcess, Service
+from foremargin.serving.service import CalculatorProcess, Service, settle_memory
 from foremargin.serving.service import process as process_module
 from foremargin.serving.service.core import ServiceCore
 from foremargin.serving.service.log import Log
@@ -157,14 +157,15 @@ def watch(spans: Spans, application: Application) -> None:
         (ServiceCore, "calculated", "ladder, and quotes encoded"),
         (Log, "append", "journal (a thread)"),
         (ServiceCore, "appended", "quotes followed"),
-        (QuoteTable, "write", "table"),
+        (QuoteTable, "take", "table"),
         (Service, "_remember", "history"),
         (Hub, "publish", "stream"),
         (application.scenarios, "quoted", "what-if"),
         (publishing, "quoted", "publisher told"),
         (Publisher, "plan", "drafts, digests, tree, record"),
         (Publisher, "commit", "ledger, signature"),
-        (publishing_module, "_encode", "batch as JSON"),
+        (publishing_module, "updates_json", "updates as JSON (a thread)"),
+        (publishing_module, "batch_json", "batch as JSON (a thread)"),
     ]
     for owner, name, label in stages:
         spans.watch(owner, name, label)
@@ -219,6 +220,7 @@ class Run:
             while self.host.fault or self.application.service.core.calculator_fault:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(2.0)
+            settle_memory()
             watch(self.spans, self.application)
             for row in range(ROWS):
                 await self.one(row)
@@ -300,7 +302,9 @@ async def main(n: int) -> None:
         folder = Path(name)
         subprocess.run([sys.executable, __file__, "--prepare", name, str(n)], check=True)
         run = Run(folder, n)
-        print(f"{n} instruments, {ROWS} rows; front before it starts {memory_mb(os.getpid()):.0f} MB")
+        print(
+            f"{n} instruments, {ROWS} rows; front before it starts {memory_mb(os.getpid()):.0f} MB"
+        )
         await run.rows()
         run.spans.table()
         print(f"  front at the end {memory_mb(os.getpid()):.0f} MB")

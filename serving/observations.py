@@ -12,7 +12,7 @@ Moment = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Nanoseconds since 1970-01-01T00:00Z."""
 
 
-class Bar(Struct, frozen=True, kw_only=True, tag="bar", forbid_unknown_fields=True):
+class Bar(Struct, frozen=True, kw_only=True, gc=False, tag="bar", forbid_unknown_fields=True):
     """One closed period of one instrument.
 
     Attributes
@@ -37,7 +37,7 @@ class Bar(Struct, frozen=True, kw_only=True, tag="bar", forbid_unknown_fields=Tr
     more: dict[str, float] = {}
 
 
-class Tick(Struct, frozen=True, kw_only=True, tag="tick", forbid_unknown_fields=True):
+class Tick(Struct, frozen=True, kw_only=True, gc=False, tag="tick", forbid_unknown_fields=True):
     """One trade or mark price inside a period.
 
     Attributes
@@ -58,7 +58,9 @@ class Tick(Struct, frozen=True, kw_only=True, tag="tick", forbid_unknown_fields=
     venue: str = ""
 
 
-class OraclePrice(Struct, frozen=True, kw_only=True, tag="oracle", forbid_unknown_fields=True):
+class OraclePrice(
+    Struct, frozen=True, kw_only=True, gc=False, tag="oracle", forbid_unknown_fields=True
+):
     """A price that an oracle reports.
 
     Attributes

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     """The service has no such instrument; set aside."""
 
 
-class Receipt(Struct, frozen=True, kw_only=True):
+class Receipt(Struct, frozen=True, kw_only=True, gc=False):
     """Answer to one observation.
 
     Attributes

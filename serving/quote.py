@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from .observations import Moment, Name
 
+# What goes out is plain data without cycles: thousands a row, that the collector need not walk.
+
 
 class Basis(StrEnum):
     """Rungs of the ladder, best first."""
@@ -35,7 +37,7 @@ class Status(StrEnum):
     """Never computed, or too long ago: the fixed margin."""
 
 
-class SideMargin(Struct, frozen=True, kw_only=True):
+class SideMargin(Struct, frozen=True, kw_only=True, gc=False):
     """Margin of one side of one instrument.
 
     Attributes
@@ -56,7 +58,7 @@ class SideMargin(Struct, frozen=True, kw_only=True):
     bound: list[str] = []
 
 
-class Calculation(Struct, frozen=True, kw_only=True):
+class Calculation(Struct, frozen=True, kw_only=True, gc=False):
     """What the calculator says of one instrument.
 
     Attributes
@@ -112,7 +114,7 @@ class Calculation(Struct, frozen=True, kw_only=True):
     due_at: Moment = 0
 
 
-class Quote(Struct, frozen=True, kw_only=True):
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to "what is the margin of this instrument?".
 
     Attributes

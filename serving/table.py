@@ -11,7 +11,7 @@ from .quote import Quote
 _encode = Encoder().encode
 
 
-class EncodedQuote(Struct, frozen=True, kw_only=True):
+class EncodedQuote(Struct, frozen=True, kw_only=True, gc=False):
     """A quote, and its JSON.
 
     Attributes
@@ -47,10 +47,15 @@ class QuoteTable:
 
     def write(self, quotes: Iterable[Quote]) -> None:
         """Replace the quotes of some instruments."""
-        changed = {quote.instrument: _encoded(quote) for quote in quotes}
+        self.take(map(encoded, quotes))
+
+    def take(self, rows: Iterable[EncodedQuote]) -> None:
+        """Replace the quotes of some instruments by ones that were encoded before."""
+        changed = {row.quote.instrument: row for row in rows}
         self._rows = MappingProxyType({**self._rows, **changed})
 
 
-def _encoded(quote: Quote) -> EncodedQuote:
+def encoded(quote: Quote) -> EncodedQuote:
+    """Return a quote with its bytes, which journal and table share."""
     etag = f'"{quote.sequence}-{quote.quoted_at:x}"'
     return EncodedQuote(quote=quote, body=_encode(quote), etag=etag.encode())

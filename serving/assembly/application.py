@@ -131,7 +131,7 @@ class Application:
         self._ledgers = Snapshots(self._folder / "ledger")
         self._deployment = deployment
         self._watched = Watched(self)
-        self.backlog = Backlog()
+        self.backlog = Backlog(self._signing)
         for listener in (self.hub.publish, self.scenarios.quoted):
             self.service.subscribe(listener)
         self.service.subscribe(lambda quotes: self.backlog.put(self.monitor.quoted, quotes))
@@ -220,6 +220,9 @@ class Application:
             signed=self._measure,
             look_s=settings.look_s,
         )
+
+    def _signing(self) -> bool:
+        return self.publishing is not None and self.publishing.busy
 
     async def _from_feed(self, observations: Sequence[Observation]) -> list[Receipt]:
         return await self._watched.accept(observations, by="feed")

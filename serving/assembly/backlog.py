@@ -12,12 +12,21 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 _PIECE = 20  # items of some 150 microseconds each
+_LOOK_S, _LOOKS = 0.005, 50  # a quarter of a second: work must go on under any load
 
 
 class Backlog:
-    """Pieces of work in the order in which they came; lives in one event loop."""
+    """Pieces of work in the order in which they came; lives in one event loop.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    gives_way : callable, optional
+        Whether something that is waited for is under way; a piece waits for its end, for a moment
+        at most.
+    """
+
+    def __init__(self, gives_way: Callable[[], bool] = lambda: False) -> None:
+        self._gives_way = gives_way
         self._waiting: deque[Callable[[], bool]] = deque()
         self._news = asyncio.Event()
 
@@ -46,5 +55,13 @@ class Backlog:
                     more = False
                 if not more:
                     self._waiting.popleft()
-                await asyncio.sleep(0)
+                await self._turn()
             self._news.clear()
+
+    async def _turn(self) -> None:
+        """Let the others go on, and what is waited for come to its end."""
+        await asyncio.sleep(0)
+        for _ in range(_LOOKS):
+            if not self._gives_way():
+                return
+            await asyncio.sleep(_LOOK_S)

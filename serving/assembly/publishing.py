@@ -8,7 +8,7 @@ import msgspec
 
 from ...errors import ForemarginError
 from ..ports import Clock
-from ..publish import Publisher, Report, SignedBatch
+from ..publish import Plan, Publisher, Report, SignedBatch, batch_json, updates_json
 from ..quote import Quote
 from ..table import QuoteTable
 
@@ -54,7 +54,13 @@ class Publishing:
         self._wake = asyncio.Event()
         self._answers: dict[str, bytes] = {}
         self._batch: bytes | None = None
+        self._busy = False
         self.reports: Mapping[str, Report] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to sign, or something is being signed."""
+        return self._busy or self._wake.is_set()
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Take new quotes; they are looked at as soon as the plan before is through."""
@@ -73,7 +79,7 @@ class Publishing:
     def batch(self) -> bytes | None:
         """Return the last batch with its proofs as JSON; None if there is none."""
         if self._batch is None and (signed := self._publisher.batch()) is not None:
-            self._batch = _encode(signed.plain())
+            self._batch = batch_json(signed)
         return self._batch
 
     def snapshot(self) -> bytes:
@@ -91,10 +97,13 @@ class Publishing:
                 quotes = {name: row.quote for name, row in self._table.rows.items()}
                 self._waiting.clear()
             self._wake.clear()
+            self._busy = True
             try:
                 await self._publish(quotes)
             except ForemarginError:
                 _logger.exception("nothing could be signed; what is due is tried again")
+            finally:
+                self._busy = False
 
     async def _publish(self, quotes: Mapping[str, Quote]) -> None:
         now, many = self._clock.now(), len(quotes) > _FEW
@@ -106,17 +115,36 @@ class Publishing:
         self.reports = {**looked_at, **{report.instrument: report for report in plan.reports}}
         if not plan.record:
             return
-        while not await self._written(plan.record):
-            await asyncio.sleep(self._retry_s)
-        if many:
-            batch = await asyncio.to_thread(self._publisher.commit, plan)
-        else:
-            batch = self._publisher.commit(plan)
         self._batch = None
+        batch = await (self._signed_many(plan) if many else self._signed_few(plan))
         for name in plan.updates:
             self._answers.pop(name, None)
         if batch is not None:
             self._signed(batch)
+
+    async def _signed_few(self, plan: Plan) -> SignedBatch | None:
+        await self._durable(plan.record)
+        return self._publisher.commit(plan)
+
+    async def _signed_many(self, plan: Plan) -> SignedBatch | None:
+        """Write the text of the batch while its record is on its way to the disk."""
+        writing = asyncio.create_task(asyncio.to_thread(updates_json, plan.updates, plan.levels))
+        try:
+            await self._durable(plan.record)
+            updates = await writing
+        finally:
+            writing.cancel()
+
+        def finish() -> tuple[SignedBatch | None, bytes | None]:
+            batch = self._publisher.commit(plan)
+            return batch, None if batch is None else batch_json(batch, updates)
+
+        batch, self._batch = await asyncio.to_thread(finish)
+        return batch
+
+    async def _durable(self, record: bytes) -> None:
+        while not await self._written(record):
+            await asyncio.sleep(self._retry_s)
 
     async def _written(self, record: bytes) -> bool:
         """Write a record that cannot be taken back: it may be on the disk after a failure."""

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ..monitor import make_logger
 from ..security import redact_secrets, uvicorn_arguments
+from ..service import settle_memory
 from .application import Application
 from .settings import Settings
 
@@ -36,6 +37,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin; what is here to stay is not walked again at every collection of garbage."""
+        await super().startup(sockets)
+        settle_memory()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""

@@ -75,7 +75,7 @@ _REMEMBERED = 16
 _HELD = 17  # per source: an outlier and the most confirmations that can be asked for
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class Known(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of one instrument.
 
     Attributes
@@ -100,7 +100,7 @@ class Known(Struct, frozen=True, kw_only=True):
     held: list[Observation] = []
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of an observation.
 
     Attributes

@@ -30,7 +30,7 @@ _LONG = 3_600 * _SECOND
 _ORDER = list(Basis)
 
 
-class Level(Struct, frozen=True, kw_only=True):
+class Level(Struct, frozen=True, kw_only=True, gc=False):
     """Margins of one rung, basis points: what a lower rung must not go below.
 
     Attributes
@@ -46,7 +46,7 @@ class Level(Struct, frozen=True, kw_only=True):
     short: tuple[int, int]
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class Standing(Struct, frozen=True, kw_only=True, gc=False):
     """What the ladder knows of one instrument.
 
     Attributes

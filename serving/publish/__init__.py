@@ -1,5 +1,6 @@
 """Signed updates for contracts: EIP-712, Merkle batches, and who verifies them."""
 
+from .batch_json import batch_json, updates_json
 from .cosigner import Consent, CoSigner
 from .draft import LIMITED, NOT_CONVERTIBLE, PREFLIGHT, Market, Preflight, Report
 from .fixed_point import REGIMES, STATUSES, margin_update, whole
@@ -45,6 +46,7 @@ __all__ = [
     "Signers",
     "UpdateRefused",
     "UpdateVerifier",
+    "batch_json",
     "content_refusal",
     "evidence_root",
     "keccak",
@@ -53,6 +55,7 @@ __all__ = [
     "plain_message",
     "read_update",
     "recover",
+    "updates_json",
     "verify_update",
     "whole",
     "with_add_on",

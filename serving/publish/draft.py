@@ -134,10 +134,10 @@ class Drafter:
             if self._ledger.is_paused(quote.instrument):
                 return _refused(quote, Check.PAUSED, "it must not be paused, is")
             wanted = self._wanted(quote)
-            wanted.abi()
+            encoded = wanted.abi()
         except InputError as error:
             return _refused(quote, NOT_CONVERTIBLE, str(error))
-        return self._accepted(market, quote, wanted, due, now)
+        return self._accepted(market, quote, Draft(wanted, encoded, due), now)
 
     def _due(self, market: Market, quote: Quote, now: int) -> Due | None:
         held = self._ledger.held.get(market.instrument)
@@ -158,12 +158,12 @@ class Drafter:
             evidence=self._evidence,
         )
 
-    def _accepted(
-        self, market: Market, quote: Quote, wanted: MarginUpdate, due: Due, now: int
-    ) -> Draft:
+    def _accepted(self, market: Market, quote: Quote, asked: Draft, now: int) -> Draft:
         """Return as much of an update as the consumer will take."""
-        held = self._ledger.held.get(market.instrument)
-        update, reports = wanted, Draft().reports
+        held, due = self._ledger.held.get(market.instrument), asked.due
+        wanted = update = asked.update
+        assert wanted is not None and update is not None
+        reports = asked.reports
         refusal = coupling_refusal(wanted) or self._refusal(market, wanted, held, now)
         if refusal is not None and held is not None and refusal.check in _MOVES:
             shorter = _shortened(wanted, held, market.limits)
@@ -175,7 +175,8 @@ class Drafter:
             return _refused(quote, refusal.check, refusal.message)
         if against := self._trial(market.instrument, update, held, now):
             return _refused(quote, PREFLIGHT, *against)
-        return Draft(update, update.abi(), due, reports)
+        encoded = asked.encoded if update is wanted else update.abi()
+        return Draft(update, encoded, due, reports)
 
     def _refusal(
         self, market: Market, update: MarginUpdate, held: Held | None, now: int

@@ -4,6 +4,7 @@ from .calculators import CalculatorHost, InProcessCalculator
 from .commands import Bundles
 from .core import ServiceCore
 from .log import Log
+from .memory import settle_memory
 from .process import CalculatorProcess, ProcessSettings
 from .service import Listener, Service, SystemClock
 from .wire import Calculates
@@ -20,4 +21,5 @@ __all__ = [
     "Service",
     "ServiceCore",
     "SystemClock",
+    "settle_memory",
 ]

@@ -32,6 +32,7 @@ from ..observations import Observation
 from ..ports import Outcome, Receipt
 from ..quote import Calculation, Quote, Status
 from ..settings import FallbackSettings
+from ..table import EncodedQuote, encoded
 from .records import (
     COMMAND,
     HELD,
@@ -41,7 +42,6 @@ from .records import (
     Effect,
     Made,
     Observed,
-    Quoted,
     Refuse,
     Reply,
     Show,
@@ -50,6 +50,7 @@ from .records import (
     decode_observed,
     decode_quoted,
     encode,
+    encode_quoted,
 )
 from .state import Row, State
 from .waiting import Waiting
@@ -81,6 +82,7 @@ class _Flight(Struct):
     receipts: list[tuple[int, list[Receipt]]] = []
     submits: list[tuple[int, list[Observation]]] = []
     made: list[tuple[Standing, Made]] = []
+    rows: list[EncodedQuote] = []
     owed: list[str] = []
 
 
@@ -210,7 +212,7 @@ class ServiceCore:
             effects.append(Submit(observations, first + place))
         for name in flight.owed:
             self._owed.pop(name, None)
-        return effects + self._show(flight.made) + self._next(now)
+        return effects + self._show(flight) + self._next(now)
 
     def append_failed(self, reason: str, *, now: int) -> list[Effect]:
         """Take the bad news: nothing of the append under way is on the disk."""
@@ -221,7 +223,7 @@ class ServiceCore:
         # What waits would most likely fail as well; what comes next, or time, tries again.
         refused += [Refuse(waiting.ticket, reason) for waiting in self._queue]
         self._queue.clear()
-        return refused + self._show(flight.made)
+        return refused + self._show(flight)
 
     def pause(self, paused: bool) -> None:
         """Let margins fall no more, or again; ``ticked`` or the next event shows it."""
@@ -393,17 +395,20 @@ class ServiceCore:
                 made = Made(quote=quote, doubt=standing.doubt, waiting_since=since)
                 flight.made.append((standing, made))
         self._changed.clear()
-        fresh = {made.quote.instrument: made for _, made in flight.made}
-        owed = [made for name, made in self._owed.items() if name not in fresh]
+        fresh = [made for _, made in flight.made]
+        flight.rows = [encoded(made.quote) for made in fresh]
+        names = {made.quote.instrument for made in fresh} if self._owed else ()
+        owed = [made for name, made in self._owed.items() if name not in names]
         flight.owed = list(self._owed)
-        if flight.made or owed:
-            payload = encode(Quoted(applied=self.waiting.applied, quotes=[*owed, *fresh.values()]))
+        if fresh or owed:
+            old = [encoded(made.quote) for made in owed]
+            payload = encode_quoted(self.waiting.applied, [*owed, *fresh], [*old, *flight.rows])
             flight.entries.append(Entry(QUOTES, "", payload))
 
-    def _show(self, made: list[tuple[Standing, Made]]) -> list[Effect]:
-        for then, one in made:
+    def _show(self, flight: _Flight) -> list[Effect]:
+        for then, one in flight.made:
             self._follow(one, then)
-        return [Show([one.quote for _, one in made])] if made else []
+        return [Show(flight.rows)] if flight.rows else []
 
     def _follow(self, made: Made, then: Standing) -> None:
         """Take a quote into the state that it was made from; what came meanwhile stays."""

@@ -15,6 +15,7 @@ from typing import cast
 from msgspec import Struct
 
 from ...errors import ForemarginError, InputError
+from .memory import settle_memory
 from .wire import (
     LENGTH,
     Apply,
@@ -84,6 +85,7 @@ def serve(channel: Channel) -> None:
     calculator, ready = _made(start)
     ready.calculations = calculator.current()
     channel.send(ready)
+    settle_memory()
     applied = 0
     while (message := channel.receive()) is not None:
         if isinstance(message, Apply):

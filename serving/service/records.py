@@ -10,6 +10,7 @@ from ..journal import Entry, Record
 from ..observations import Observation
 from ..ports import AuditEntry, Receipt
 from ..quote import Quote
+from ..table import EncodedQuote
 
 OBSERVATIONS, HELD, QUOTES, COMMAND = "observations", "held", "quotes", "command"
 SHADOW = "shadow"
@@ -22,7 +23,7 @@ class Observed(Struct, frozen=True):
     observations: list[Observation]
 
 
-class Made(Struct, frozen=True, kw_only=True):
+class Made(Struct, frozen=True, kw_only=True, gc=False):
     """A quote, and what the ladder was told beside the calculation.
 
     Attributes
@@ -53,6 +54,17 @@ class Quoted(Struct, frozen=True, kw_only=True):
 
     applied: int
     quotes: list[Made]
+
+
+class _MadeOf(Struct, frozen=True, kw_only=True, gc=False):
+    quote: msgspec.Raw
+    doubt: str
+    waiting_since: int | None
+
+
+class _QuotedOf(Struct, frozen=True, kw_only=True):
+    applied: int
+    quotes: list[_MadeOf]
 
 
 class Commanded(Struct, frozen=True, kw_only=True):
@@ -91,9 +103,14 @@ class Submit(Struct, frozen=True):
 
 
 class Show(Struct, frozen=True):
-    """Effect: write these into the table and tell whoever listens."""
+    """Effect: write these rows into the table and tell whoever listens."""
 
-    quotes: list[Quote]
+    rows: list[EncodedQuote]
+
+    @property
+    def quotes(self) -> list[Quote]:
+        """What they say."""
+        return [row.quote for row in self.rows]
 
 
 class Reply(Struct, frozen=True):
@@ -117,6 +134,15 @@ encode = msgspec.json.Encoder().encode
 decode_observed = msgspec.json.Decoder(Observed).decode
 decode_quoted = msgspec.json.Decoder(Quoted).decode
 decode_commanded = msgspec.json.Decoder(Commanded).decode
+
+
+def encode_quoted(applied: int, made: Sequence[Made], rows: Sequence[EncodedQuote]) -> bytes:
+    """Return :class:`Quoted` as JSON, from the bytes of the quotes; in order, one row each."""
+    quotes = [
+        _MadeOf(quote=msgspec.Raw(row.body), doubt=one.doubt, waiting_since=one.waiting_since)
+        for one, row in zip(made, rows, strict=True)
+    ]
+    return encode(_QuotedOf(applied=applied, quotes=quotes))
 
 
 def audit_entry(record: Record) -> AuditEntry:

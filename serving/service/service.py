@@ -289,7 +289,7 @@ class Service:
             elif isinstance(effect, Submit):
                 self._submissions.put_nowait(effect)
             elif isinstance(effect, Show):
-                self._show(effect.quotes)
+                self._show(effect)
             elif isinstance(effect, Reply):
                 future = self._tickets.pop(effect.ticket, None)  # none waits for a shadow
                 if future is not None and not future.done():
@@ -299,8 +299,9 @@ class Service:
                 if future is not None and not future.done():
                     future.set_exception(JournalError(effect.reason))
 
-    def _show(self, quotes: list[Quote]) -> None:
-        self._table.write(quotes)
+    def _show(self, effect: Show) -> None:
+        self._table.take(effect.rows)
+        quotes = effect.quotes
         self._remember(quotes)
         for listener in list(self._listeners):
             try:

@@ -30,10 +30,18 @@ from .events import (
 from .records import Delivery, HubCounts, StreamLimits
 
 
-class _Row(Struct, frozen=True, gc=False):
+class _Row(Struct, gc=False):
     sequence: int
     instrument: str
-    tail: bytes
+    quote: Quote
+    encoded: bytes = b""
+
+    @property
+    def tail(self) -> bytes:
+        """Encoded when the first subscriber reads it: many quotes are replaced before."""
+        if not self.encoded:
+            self.encoded = tail_of(self.quote)
+        return self.encoded
 
 
 class Hub:
@@ -93,7 +101,7 @@ class Hub:
             self._sequence += 1
             name = quote.instrument
             self._rows.pop(name, None)
-            self._rows[name] = _Row(self._sequence, name, tail_of(quote))
+            self._rows[name] = _Row(self._sequence, name, quote)
             woken |= self._readers_of.get(name, set())
         if self._sequence > before:
             woken |= self._readers_of_all
