@@ -129,7 +129,8 @@ def served(folder: str, log: str) -> Timed:
 
 def prepare(folder: Path, n: int) -> None:
     """Write the serving files and the bars of a market whose moves admission believes."""
-    from foremargin.benchmarks.calculator import WARM, Market, served as serving_files
+    from foremargin.benchmarks.calculator import WARM, Market
+    from foremargin.benchmarks.calculator import served as serving_files
 
     market = Market(n)
     for name, content in serving_files(market).items():

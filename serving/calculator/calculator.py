@@ -15,7 +15,7 @@ from ...calibrate.served import SERVING_FILES, ServingState, read_serving_state
 from ...errors import InputError
 from ...markets import Panel
 from ..observations import Bar, Observation, decode_observations, encode_observations
-from ..quote import Basis, Calculation
+from ..quote import Basis, Calculation, SideMargin
 from .answers import or_none, side_margins
 from .intraday import Intraday
 from .loading import guarded_rungs, read_folder
@@ -242,27 +242,9 @@ class Calculator:
 
     def _calculations(self, places: NDArray[np.intp]) -> list[Calculation]:
         """Return what stands of some instruments."""
-        standing, served = self._margins.standing, self._margins.served
-        rung, target = standing.rung[places], standing.target[places]
-        limits = standing.initial[places] - target
-        sides = [
-            side_margins(
-                {"target": target[:, side], "limits": limits[:, side]},
-                maintenance=standing.maintenance[places, side],
-                bound=standing.bound[places, side].tolist(),
-            )
-            for side in range(2)
-        ]
-        sigma = np.sqrt(standing.variance[rung, places])
-        lower, upper = sigma * standing.lower[rung, places], sigma * standing.upper[rung, places]
-        numbers = (sigma.tolist(), lower.tolist(), upper.tolist())
-        policy = self._margins.policy
-        bases = [Basis(one.basis) for one in served]
-        has = [bool(said.probabilities) for said in self._margins.said]
-        told = [
-            self._margins.probabilities(at, place) if has[at] else {}
-            for at, place in zip(rung.tolist(), places.tolist(), strict=True)
-        ]
+        standing, policy = self._margins.standing, self._margins.policy
+        rung = standing.rung[places]
+        bases = [Basis(one.basis) for one in self._margins.served]
         return [
             Calculation(
                 instrument=self.instruments[place],
@@ -291,9 +273,42 @@ class Calculator:
                 standing.time[places].tolist(),
                 self._rows.due(standing.time[places], places).tolist(),
                 standing.regime[places].tolist(),
-                told,
-                *sides,
-                *numbers,
+                self._told(rung, places),
+                *self._sides(places),
+                *self._volatilities(rung, places),
                 strict=True,
             )
+        ]
+
+    def _sides(self, places: NDArray[np.intp]) -> list[list[SideMargin]]:
+        """Return the long and the short margins of some instruments."""
+        standing = self._margins.standing
+        target = standing.target[places]
+        limits = standing.initial[places] - target
+        return [
+            side_margins(
+                {"target": target[:, side], "limits": limits[:, side]},
+                maintenance=standing.maintenance[places, side],
+                bound=standing.bound[places, side].tolist(),
+            )
+            for side in range(2)
+        ]
+
+    def _volatilities(
+        self, rung: NDArray[np.int64], places: NDArray[np.intp]
+    ) -> tuple[list[float], list[float], list[float]]:
+        """Return the volatility of some instruments and the ends of its interval."""
+        standing = self._margins.standing
+        sigma = np.sqrt(standing.variance[rung, places])
+        lower, upper = sigma * standing.lower[rung, places], sigma * standing.upper[rung, places]
+        return sigma.tolist(), lower.tolist(), upper.tolist()
+
+    def _told(
+        self, rung: NDArray[np.int64], places: NDArray[np.intp]
+    ) -> list[dict[str, float | None]]:
+        """Return what the rungs say beside the variance of some instruments."""
+        has = [bool(said.probabilities) for said in self._margins.said]
+        return [
+            self._margins.probabilities(at, place) if has[at] else {}
+            for at, place in zip(rung.tolist(), places.tolist(), strict=True)
         ]

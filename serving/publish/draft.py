@@ -161,8 +161,8 @@ class Drafter:
     def _accepted(self, market: Market, quote: Quote, asked: Draft, now: int) -> Draft:
         """Return as much of an update as the consumer will take."""
         held, due = self._ledger.held.get(market.instrument), asked.due
+        assert asked.update is not None
         wanted = update = asked.update
-        assert wanted is not None and update is not None
         reports = asked.reports
         refusal = coupling_refusal(wanted) or self._refusal(market, wanted, held, now)
         if refusal is not None and held is not None and refusal.check in _MOVES:

@@ -8,7 +8,7 @@ import pytest
 
 from foremargin.errors import InputError
 from foremargin.serving.assembly import read_settings
-from foremargin.serving.assembly.correlations import LiveScenarios
+from foremargin.serving.assembly.correlations import MOST_INSTRUMENTS, LiveScenarios
 from foremargin.serving.assembly.feeds import Feed
 from foremargin.serving.assembly.publishing import Publishing
 from foremargin.serving.journal import JournalError
@@ -191,3 +191,10 @@ def test_return_is_divided_by_the_volatility_that_was_quoted_before_it(make_bar)
         return live.simulate({"A": 1e4, "B": -1e4})["initial_margin"]
 
     assert spread_margin(after=0.05) == spread_margin(after=0.01)
+
+
+def test_more_instruments_than_have_correlations_can_be_served() -> None:
+    names = tuple(f"I{k}" for k in range(MOST_INSTRUMENTS + 1))
+    LiveScenarios(names, QuoteTable())
+    with pytest.raises(InputError, match="1001 by 1001, was \\(1000, 1000\\)"):
+        LiveScenarios(names, QuoteTable(), correlation=np.eye(MOST_INSTRUMENTS))
