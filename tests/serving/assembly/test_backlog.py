@@ -32,27 +32,33 @@ def test_items_are_taken_in_order_between_the_turns_of_others(caplog):
     assert "a piece of work failed" in caplog.text
 
 
-async def test_work_gives_way_and_goes_on_all_the_same() -> None:
-    busy, done = True, list[int]()
-    backlog = Backlog(lambda: busy)
-    task = asyncio.create_task(backlog.run())
-    backlog.put(done.extend, range(60))
-    await asyncio.sleep(0.05)
-    assert len(done) == 20
-    busy = False
-    async with asyncio.timeout(5.0):
-        while len(done) < 60:
-            await asyncio.sleep(0.001)
-    task.cancel()
+def test_work_gives_way_and_goes_on_all_the_same():
+    async def scenario():
+        busy, done = True, list[int]()
+        backlog = Backlog(lambda: busy)
+        task = asyncio.create_task(backlog.run())
+        backlog.put(done.extend, range(60))
+        await asyncio.sleep(0.05)
+        assert len(done) == 20
+        busy = False
+        async with asyncio.timeout(5.0):
+            while len(done) < 60:
+                await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(scenario())
 
 
-async def test_work_that_always_gives_way_is_not_starved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog_module, "_LOOK_S", 0.0)
-    done = list[int]()
-    backlog = Backlog(lambda: True)
-    task = asyncio.create_task(backlog.run())
-    backlog.put(done.extend, range(60))
-    async with asyncio.timeout(5.0):
-        while len(done) < 60:
-            await asyncio.sleep(0)
-    task.cancel()
+def test_work_that_always_gives_way_is_not_starved(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr(backlog_module, "_LOOK_S", 0.0)
+        done = list[int]()
+        backlog = Backlog(lambda: True)
+        task = asyncio.create_task(backlog.run())
+        backlog.put(done.extend, range(60))
+        async with asyncio.timeout(5.0):
+            while len(done) < 60:
+                await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(scenario())
