@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from foremargin.serving.assembly import backlog as backlog_module
 from foremargin.serving.assembly.backlog import Backlog
 
