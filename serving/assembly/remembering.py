@@ -2,8 +2,8 @@
 
 Its memory is kept beside the snapshots of the service, every five minutes and at the end. After a
 start it is taken up, and the records since are replayed while the service answers already; what
-happens meanwhile waits behind them. Without a memory of use the last records are replayed, and the
-monitor says from when on it knows everything.
+happens meanwhile waits behind them. Without a memory of use the last records are replayed, and if
+those are not all there ever were, the monitor says from when on it knows everything.
 """
 
 import asyncio
@@ -57,9 +57,7 @@ class Remembering:
         monitor.catching_up = True
         self._backlog.drop()  # it is in the journal up to `last`, and will be read there
         try:
-            after = await asyncio.to_thread(self._recalled)
-            if after is None:
-                after = max(last - REPLAYED, 0)
+            after = await asyncio.to_thread(self._recalled, last)
             records = islice(self._service.records(after=after), max(last - after, 0))
             while chunk := await asyncio.to_thread(_decoded, records):
                 for start in range(0, len(chunk), _PIECE):
@@ -106,26 +104,26 @@ class Remembering:
         except ForemarginError as error:  # the journal has everything
             _logger.warning("what the monitor knows was not kept: %s", error)
 
-    def _recalled(self) -> int | None:
-        """Take up the last memory; return its record, or None and say why there is none."""
-        monitor = self._monitor
-        snapshot = self._snapshots.latest()
-        first = next(self._service.records(after=0), None)
+    def _recalled(self, last: int) -> int:
+        """Take up the last memory; return the record after which to replay."""
+        snapshot, why = self._snapshots.latest(), ""
         if snapshot is None:
-            if first is None or (first.sequence == 1 and self._service.core.last <= REPLAYED):
-                return 0  # all that ever happened will be replayed
             damaged = ", ".join(self._snapshots.damaged)
-            monitor.anew = f"its memory is damaged ({damaged})" if damaged else "it had no memory"
-            return None
-        if not self._service.holds(snapshot.sequence, snapshot.digest):
-            monitor.anew = "its memory is of another journal"
-            return None
-        try:
-            monitor.recall(snapshot.content)
-        except InputError as error:
-            monitor.anew = str(error)
-            return None
-        return snapshot.sequence
+            why = f"its memory is damaged ({damaged})" if damaged else "it had no memory"
+        elif not self._service.holds(snapshot.sequence, snapshot.digest):
+            why = "its memory is of another journal"
+        else:
+            try:
+                self._monitor.recall(snapshot.content)
+            except InputError as error:
+                why = str(error)
+            else:
+                return snapshot.sequence
+        first = next(self._service.records(after=0), None)
+        if first is None or (first.sequence == 1 and last <= REPLAYED):
+            return 0  # all that ever happened is replayed: nothing is lost
+        self._monitor.anew = why
+        return max(last - REPLAYED, first.sequence - 1)
 
     def _take(self, quotes: list[Quote], observations: list[Observation]) -> None:
         try:

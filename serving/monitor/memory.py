@@ -1,6 +1,6 @@
 """What the monitor knows, as bytes: kept beside the snapshots of the service, to go on from.
 
-Some 20 kB an instrument at the usual settings, whatever it has seen: every part has a largest size.
+Some 50 kB an instrument at the usual settings, whatever it has seen: every part has a largest size.
 """
 
 import hashlib
@@ -48,8 +48,8 @@ _decode_row = msgspec.msgpack.Decoder(WatchedState).decode
 
 def settings_key(settings: MonitorSettings, references: Mapping[str, Sequence[float]]) -> bytes:
     """Return what tells settings apart whose statistics differ, 32 bytes."""
-    # Neither has a part in what is remembered.
-    same = msgspec.structs.replace(settings, stale_after_s=0.0, calendars={})
+    # It has no part in what is remembered.
+    same = msgspec.structs.replace(settings, stale_after_s=0.0)
     listed = {name: list(map(float, values)) for name, values in sorted(references.items())}
     return hashlib.sha256(_encode([same, listed])).digest()
 

@@ -35,16 +35,12 @@ class MonitorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Origins kept for the page, by instrument.
     drift : DriftSettings
         See there.
-    calendars : dict of str to str
-        Calendar by instrument: ``24/7``, or the name of an exchange such as ``XNYS``. Of the others
-        only weekends are known, as their calculations say.
     """
 
     stale_after_s: float = 900.0
     false_alarm_every: float = 100_000.0
     points: int = 500
     drift: DriftSettings = DriftSettings()
-    calendars: dict[str, str] = {}
 
 
 class HeightStanding(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
-"""A service that was stopped, killed, or lost its memory: the monitor knows, or says from when on."""
+"""A service was stopped, killed, or lost its memory: the monitor knows, or says since when."""
 
 import asyncio
 import shutil
 
 import numpy as np
 import pytest
+
+from foremargin.serving.assembly import remembering
 
 HOUR = 3_600_000_000_000
 
@@ -61,15 +63,21 @@ def test_monitor_reads_the_journal_after_a_kill_without_any_memory(
     assert again["coverage"][0]["judged"] == 29
 
 
-def test_torn_memory_is_said_with_since_when_it_is_known_again(
-    make_application, clock, bars, tmp_path, caplog
+@pytest.mark.parametrize("replayed", [100_000, 12])
+def test_torn_memory_is_made_up_for_or_said_with_since_when(
+    make_application, clock, bars, tmp_path, caplog, monkeypatch, replayed
 ):
-    asyncio.run(run(make_application(), clock, bars[:10]))
+    whole, _ = asyncio.run(run(make_application(), clock, bars[:20]))
     for file in (tmp_path / "state" / "monitor").glob("*.snapshot"):
         file.write_bytes(file.read_bytes()[:-7])
-    said, anew = asyncio.run(run(make_application(), clock, bars[10:20]))
-    assert "memory is damaged" in anew
+    monkeypatch.setattr(remembering, "REPLAYED", replayed)
+    said, anew = asyncio.run(run(make_application(), clock, []))
     assert said["anew"] == anew
-    assert said["since"] <= bars[0].time
-    assert said["coverage"][0]["judged"] == 19
-    assert "the monitor began anew" in caplog.text
+    if replayed == 100_000:
+        assert (anew, said["coverage"]) == ("", whole["coverage"])
+        assert said["since"] == whole["since"]
+    else:
+        assert "its memory is damaged" in anew
+        assert bars[0].time < said["since"] <= bars[19].time
+        assert 0 < said["coverage"][0]["judged"] < 19
+        assert "the monitor began anew" in caplog.text
