@@ -184,7 +184,7 @@ class InstrumentDrift:
         """Go on from a state of the same settings."""
         sample = np.frombuffer(state.sample)
         if state.referred:
-            self._refer(sample)
+            self._refer(sample.tolist())
             for name, window in self._windows.items():
                 window.restore(np.frombuffer(state.window), state.last.get(name))
         else:
