@@ -42,11 +42,12 @@ from .backlog import Backlog
 from .correlations import Array, LiveScenarios
 from .feeds import Feed
 from .publishing import Publishing
+from .remembering import Remembering
 from .settings import PublishSettings, Settings
 
 _logger = logging.getLogger(__name__)
 _FOLLOW_S = 5.0
-_KEEP_LEDGER_S = 300
+_KEEP_S = 300
 _USEFUL = (Outcome.ACCEPTED, Outcome.OUTLIER)
 
 
@@ -134,7 +135,14 @@ class Application:
         self.backlog = Backlog(self._signing)
         for listener in (self.hub.publish, self.scenarios.quoted):
             self.service.subscribe(listener)
+        self.service.follow(lambda taken: self.backlog.put(self.monitor.observed, taken))
         self.service.subscribe(lambda quotes: self.backlog.put(self.monitor.quoted, quotes))
+        self._remembering = Remembering(
+            self.monitor,
+            service=self.service,
+            backlog=self.backlog,
+            folder=self._folder / "monitor",
+        )
         keys = KeyStore(Path(settings.keys_file)) if settings.keys_file else None
         self.app: Gate = make_app(
             self._watched,
@@ -173,7 +181,7 @@ class Application:
         work: list[Coroutine[Any, Any, None]] = [
             watch(self.monitor, sink, failed=_could_not_watch),
             self._look(),
-            self.backlog.run(),
+            self._remember(),
         ]
         if sender is not None:
             work.append(sender)
@@ -190,6 +198,7 @@ class Application:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._keep_ledger()
+            await self._remembering.close()
             self.hub.close()
             await self.service.stop()
             await asyncio.to_thread(self.tracer.close)
@@ -249,14 +258,20 @@ class Application:
         self._ledgers.save(Snapshot(sequence=last, digest=digest, content=content))
 
     async def _look(self) -> None:
-        """Tell the monitor about the breakers; now and then, keep the ledger."""
+        """Tell the monitor about the breakers; now and then, keep the ledger and what it knows."""
         for second in count(1):
             now = self._clock.now()
             breakers = self.service.core.breakers.items()
             self.monitor.breakers({name: one.state(now).value for name, one in breakers})
-            if second % _KEEP_LEDGER_S == 0:
+            if second % _KEEP_S == 0:
                 self._keep_ledger()
+                self._remembering.keep()
             await asyncio.sleep(1.0)
+
+    async def _remember(self) -> None:
+        """Let the monitor take up what it knew, then all that happens."""
+        await self._remembering.recall()
+        await self.backlog.run()
 
     async def _follow(self, follow: Callable[[], bool]) -> None:
         """Serve every new champion of a registered model."""
@@ -341,7 +356,6 @@ class Watched:
             for one, receipt in zip(observations, receipts, strict=True)
             if receipt.outcome in _USEFUL
         ]
-        application.backlog.put(application.monitor.observed, taken)
         application.scenarios.observed(taken)
         return receipts
 

@@ -43,18 +43,21 @@ class Backlog:
         self._waiting.append(step)
         self._news.set()
 
+    def drop(self) -> None:
+        """Forget all that waits."""
+        self._waiting.clear()
+
+    def finish(self) -> None:
+        """Do everything that waits, now."""
+        while self._waiting:
+            self._step()
+
     async def run(self) -> None:
         """Work for ever; an exception of one piece ends neither the others nor this."""
         while True:
             await self._news.wait()
             while self._waiting:
-                try:
-                    more = self._waiting[0]()
-                except Exception:
-                    _logger.exception("a piece of work failed and is left out")
-                    more = False
-                if not more:
-                    self._waiting.popleft()
+                self._step()
                 await self._turn()
             self._news.clear()
 
@@ -65,3 +68,12 @@ class Backlog:
             if not self._gives_way():
                 return
             await asyncio.sleep(_LOOK_S)
+
+    def _step(self) -> None:
+        try:
+            more = self._waiting[0]()
+        except Exception:
+            _logger.exception("a piece of work failed and is left out")
+            more = False
+        if not more:
+            self._waiting.popleft()

@@ -7,15 +7,18 @@ from .conditions import ALERT_RULES, EVALUATE_EVERY_S
 from .coverage import CoverageStanding, CoverageTest
 from .distributions import Compared, KolmogorovSmirnov, PopulationStability, Tumbling
 from .drift import DriftSettings, DriftStanding, InstrumentDrift
+from .hours import ALWAYS, TradingHours
 from .logs import bound, make_logger
 from .metrics import CONTENT_TYPE, Metrics
-from .monitor import Monitor, MonitorSettings, watch
+from .monitor import Monitor, watch
 from .outcomes import InstrumentOutcomes, Judged
 from .reactive import Reactive, ReactiveMargin
 from .traces import NoTracer, Step, Tracer, make_tracer
+from .watched import HeightStanding, MonitorSettings
 
 __all__ = [
     "ALERT_RULES",
+    "ALWAYS",
     "BURN_RULES",
     "CONTENT_TYPE",
     "EVALUATE_EVERY_S",
@@ -32,6 +35,7 @@ __all__ = [
     "Cusum",
     "DriftSettings",
     "DriftStanding",
+    "HeightStanding",
     "InstrumentDrift",
     "InstrumentOutcomes",
     "Judged",
@@ -51,6 +55,7 @@ __all__ = [
     "State",
     "Step",
     "Tracer",
+    "TradingHours",
     "Tumbling",
     "bound",
     "breach_evidence",

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from ...errors import InputError
@@ -144,6 +145,15 @@ class _Track(Struct):
     signal: Signal | None = None
 
 
+class AlertsState(Struct, frozen=True):
+    """Everything that an engine remembers."""
+
+    tracks: list[_Track]
+    outbox: list[Notification]
+    resolved: list[Alert]
+    now: int
+
+
 class AlertEngine:
     """States of all alerts.
 
@@ -205,6 +215,25 @@ class AlertEngine:
         open_ = [_alert(t) for t in self._tracks.values() if t.state is not None]
         open_.sort(key=lambda alert: (alert.state != State.FIRING, alert.since, alert.subject))
         return [*open_, *reversed(self._resolved)]
+
+    def state(self) -> AlertsState:
+        """Return what it remembers of alerts that are or were open."""
+        tracks = [msgspec.structs.replace(one) for one in self._tracks.values() if one.told]
+        return AlertsState(tracks, list(self._outbox.values()), list(self._resolved), self._now)
+
+    def restore(self, state: AlertsState) -> None:
+        """Go on from a state; what is alerted already is not alerted again.
+
+        Alerts of a rule that there is none of any more are left out.
+        """
+        for track in state.tracks:
+            rule = self._rules.get(track.rule.name)
+            if rule is not None:
+                track.rule = rule
+                self._tracks[rule.name, track.subject] = track
+        self._outbox = {one.id: one for one in state.outbox}
+        self._resolved = list(state.resolved)[-self._kept :]
+        self._now = state.now
 
     def _step(self, track: _Track, *, active: bool) -> None:
         rule, now = track.rule, self._now

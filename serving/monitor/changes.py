@@ -13,6 +13,7 @@ Both restart after an alarm. A value that is not finite is counted and changes n
 """
 
 import math
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -79,6 +80,15 @@ class Cusum:
             n=self._n,
         )
 
+    def state(self) -> list[float]:
+        """Return what it remembers."""
+        return [self._sum, self._alarms, self._skipped, self._n]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on from a state."""
+        self._sum = float(state[0])
+        self._alarms, self._skipped, self._n = (int(count) for count in state[1:])
+
 
 class PageHinkley:
     """The mean has risen by more than `tolerance` above what it has been so far.
@@ -121,6 +131,16 @@ class PageHinkley:
             skipped=self._skipped,
             n=self._n,
         )
+
+    def state(self) -> list[float]:
+        """Return what it remembers."""
+        moments = [self._sum, self._mean, self._lowest]
+        return [*moments, self._alarms, self._skipped, self._n]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on from a state."""
+        self._sum, self._mean, self._lowest = (float(value) for value in state[:3])
+        self._alarms, self._skipped, self._n = (int(count) for count in state[3:])
 
     def _restart(self) -> None:
         self._n = 0

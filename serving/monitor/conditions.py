@@ -7,15 +7,17 @@ from .alerts import AlertRule, Signal
 from .burn import Burn
 from .coverage import CoverageStanding
 from .drift import DriftStanding
+from .watched import FAR_ABOVE, HeightStanding
 
 STALE_FEED = AlertRule(name="stale-feed", severity="page", clear_s=30.0)
 BREAKER_OPEN = AlertRule(name="breaker-open", severity="page")
 COVERAGE = AlertRule(name="coverage", severity="page", clear_s=0.0)
+MARGINS_HIGH = AlertRule(name="margins-high", severity="ticket", clear_s=0.0)
 DRIFT = AlertRule(name="drift", severity="ticket", clear_s=0.0)
 BURN_PAGE = AlertRule(name="budget-burn-page", severity="page")
 BURN_TICKET = AlertRule(name="budget-burn-ticket", severity="ticket")
 
-ALERT_RULES = (STALE_FEED, BREAKER_OPEN, COVERAGE, DRIFT, BURN_PAGE, BURN_TICKET)
+ALERT_RULES = (*(STALE_FEED, BREAKER_OPEN, COVERAGE, MARGINS_HIGH, DRIFT, BURN_PAGE, BURN_TICKET),)
 """All rules of the service."""
 
 EVALUATE_EVERY_S = 15.0
@@ -82,6 +84,49 @@ def coverage_signals(standings: Iterable[CoverageStanding]) -> list[Signal]:
         for standing in standings
         if standing.judged
     ]
+
+
+def height_signals(
+    rare: Iterable[CoverageStanding], heights: Iterable[HeightStanding]
+) -> list[Signal]:
+    """Signal every side whose margins lock capital without need.
+
+    Parameters
+    ----------
+    rare : iterable of CoverageStanding
+        Tests for too few breaches.
+    heights : iterable of HeightStanding
+        Margins beside the reactive ones.
+    """
+    out = [
+        Signal(
+            rule=MARGINS_HIGH.name,
+            subject=f"{one.instrument} {one.side}",
+            value=_known(one.recent_rate),
+            threshold=one.tail_probability,
+            active=one.alarmed,
+            summary=f"only {one.recent_breaches} of the last {one.recent_judged} losses of "
+            f"{one.instrument} {one.side} were above the margin, {one.tail_probability:.2%} were "
+            "promised: margins lock capital without need",
+        )
+        for one in rare
+        if one.judged
+    ]
+    out += [
+        Signal(
+            rule=MARGINS_HIGH.name,
+            subject=f"{one.instrument} {one.side} reactive",
+            value=one.ratio,
+            threshold=FAR_ABOVE,
+            active=one.far,
+            summary=f"margins of {one.instrument} {one.side} were {one.ratio:.1f} times the "
+            f"reactive ones over the last {one.n} periods, and losses above them no oftener than "
+            "promised",
+        )
+        for one in heights
+        if one.n
+    ]
+    return out
 
 
 def drift_signals(standings: Iterable[DriftStanding]) -> list[Signal]:

@@ -16,19 +16,28 @@ on its past. Hence with the threshold :math:`N`, by Doob's inequality: **a false
 Outcomes over `lag` periods overlap. They are dealt round to `lag` such detectors; each sees
 outcomes that follow one another, the bound of each is :math:`n/(N\,\text{lag})`, and their sum is
 the same.
+
+The other side (`rare`) asks whether margins are too high: capital is locked without need. Its null
+is that a loss is above the margin with probability *at least* :math:`p`, its alternatives are rates
+below, and the bound is the same. Where no margin is ever broken the statistic grows by
+:math:`1/(1 - p)` an outcome at most, so that fewer outcomes than :attr:`CoverageTest.fewest` cannot
+raise it, whatever they are.
 """
 
 import math
 from collections import deque
+from functools import cached_property
 
 from msgspec import Struct
 
 from ...errors import InputError
 
 _TIMES = (2.0, 4.0, 8.0, 16.0, 32.0)  # breach rates tested against, as multiples of the promised
+_SHARES = (0.5, 0.25, 0.125, 0.0)  # the same of the test for margins that are too high
 _LARGEST_RATE = 0.9
 _CLEAR_EXPECTED = 2.0  # an alarm is over after as many outcomes as breaches are expected ...
 _CLEAR_TIMES = 2.0  # ... with at most this multiple of them
+_RARE_EXPECTED, _RARE_BREACHES = 4.0, 3  # too high: with as many expected, at least so many came
 _LARGEST_LAG = 10_000
 
 
@@ -51,6 +60,10 @@ class CoverageStanding(Struct, frozen=True, kw_only=True):
         Whether an alarm is not over yet.
     alarms : int
         Alarms so far.
+    rare : bool
+        Whether the evidence is of too few breaches, and not of too many.
+    fewest : int
+        Outcomes without which no alarm is possible.
     """
 
     instrument: str
@@ -63,11 +76,26 @@ class CoverageStanding(Struct, frozen=True, kw_only=True):
     evidence: float
     alarmed: bool
     alarms: int
+    rare: bool = False
+    fewest: int = 1
 
     @property
     def recent_rate(self) -> float | None:
         """Breach rate of the last outcomes; None before the first."""
         return self.recent_breaches / self.recent_judged if self.recent_judged else None
+
+
+class CoverageState(Struct, frozen=True, kw_only=True):
+    """Everything that a test remembers; `recent` has a byte for each outcome, oldest first."""
+
+    detectors: list[list[float]]
+    recent: bytes
+    judged: int
+    breaches: int
+    alarms: int
+    alarmed: bool
+    block: int
+    block_breaches: int
 
 
 class CoverageTest:
@@ -84,6 +112,8 @@ class CoverageTest:
         probability :math:`n/N`.
     window : int
         Outcomes of the recent breach rate.
+    rare : bool
+        Whether to test for too few breaches, and not for too many.
     """
 
     def __init__(
@@ -93,13 +123,15 @@ class CoverageTest:
         lag: int = 1,
         false_alarm_every: float = 100_000.0,
         window: int = 1_000,
+        rare: bool = False,
     ) -> None:
         _check(tail_probability, lag, false_alarm_every, window)
-        self.tail_probability, self.lag = tail_probability, lag
+        self.tail_probability, self.lag, self.rare = tail_probability, lag, rare
         self._threshold = false_alarm_every
-        self._rates = _alternatives(tail_probability)
+        self._rates = _alternatives(tail_probability, rare=rare)
         self._weight = 1.0 / len(self._rates)
         self._detectors = [[0.0] * len(self._rates) for _ in range(lag)]
+        self._recent_length = window
         self._recent: deque[bool] = deque(maxlen=window)
         self._recent_breaches = 0
         self._judged = self._breaches = self._alarms = 0
@@ -133,7 +165,54 @@ class CoverageTest:
             evidence=max(sum(detector) for detector in self._detectors) / self._threshold,
             alarmed=self._alarmed,
             alarms=self._alarms,
+            rare=self.rare,
+            fewest=self.fewest,
         )
+
+    @cached_property
+    def fewest(self) -> int:
+        """Fewest outcomes that can raise the alarm, in a row from nothing."""
+        p, breach = self.tail_probability, not self.rare
+        likely = [q / p if breach else (1.0 - q) / (1.0 - p) for q in self._rates]
+        total, rounds = [0.0] * len(likely), 0
+        while sum(total) < self._threshold:
+            total = [(r + self._weight) * ratio for r, ratio in zip(total, likely, strict=True)]
+            rounds += 1
+        return (rounds - 1) * self.lag + 1
+
+    def state(self) -> CoverageState:
+        """Return everything that it remembers."""
+        return CoverageState(
+            detectors=[list(detector) for detector in self._detectors],
+            recent=bytes(self._recent),
+            judged=self._judged,
+            breaches=self._breaches,
+            alarms=self._alarms,
+            alarmed=self._alarmed,
+            block=self._block,
+            block_breaches=self._block_breaches,
+        )
+
+    def restore(self, state: CoverageState) -> None:
+        """Go on from a state.
+
+        Raises
+        ------
+        InputError
+            If it is of a test with other parameters.
+        """
+        shape = (len(state.detectors), {len(one) for one in state.detectors})
+        if shape != (self.lag, {len(self._rates)}) or len(state.recent) > self._recent_length:
+            raise InputError(
+                f"a state must be of {self.lag} detectors of {len(self._rates)} rates, is of "
+                f"{shape[0]} with {len(state.recent)} outcomes; begin anew"
+            )
+        self._detectors = [list(one) for one in state.detectors]
+        self._recent = deque(map(bool, state.recent), maxlen=self._recent_length)
+        self._recent_breaches = sum(self._recent)
+        self._judged, self._breaches = state.judged, state.breaches
+        self._alarms, self._alarmed = state.alarms, state.alarmed
+        self._block, self._block_breaches = state.block, state.block_breaches
 
     def _count(self, breach: bool) -> None:
         self._judged += 1
@@ -153,14 +232,21 @@ class CoverageTest:
             detector[:] = [0.0] * len(detector)
 
     def _clear_if_over(self) -> None:
-        """End an alarm after a block of outcomes with not too many breaches; else begin another."""
-        if not self._alarmed or self._block * self.tail_probability < _CLEAR_EXPECTED:
+        """End an alarm after a block of outcomes that shows nothing wrong; else begin another."""
+        expected = _RARE_EXPECTED if self.rare else _CLEAR_EXPECTED
+        if not self._alarmed or self._block * self.tail_probability < expected:
             return
-        self._alarmed = self._block_breaches > _CLEAR_EXPECTED * _CLEAR_TIMES
+        self._alarmed = (
+            self._block_breaches < _RARE_BREACHES
+            if self.rare
+            else self._block_breaches > _CLEAR_EXPECTED * _CLEAR_TIMES
+        )
         self._block = self._block_breaches = 0
 
 
-def _alternatives(tail_probability: float) -> tuple[float, ...]:
+def _alternatives(tail_probability: float, *, rare: bool) -> tuple[float, ...]:
+    if rare:
+        return tuple(share * tail_probability for share in _SHARES)
     rates = {min(times * tail_probability, _LARGEST_RATE) for times in _TIMES}
     return tuple(sorted(rates))
 

@@ -159,6 +159,20 @@ class Tumbling:
         self.last = self._comparison.compare(self._window)
         return self.last
 
+    def values(self) -> Values:
+        """Return what is in the window that is not full yet, shape (n,)."""
+        return self._window[: self._filled].copy()
+
+    def restore(self, values: Values, last: Compared | None) -> None:
+        """Go on with a window that is not full, shape (n,), and the comparison before it."""
+        if len(values) >= len(self._window):
+            raise InputError(
+                f"a window that is not full must have below {len(self._window)} values, had "
+                f"{len(values)}; begin anew"
+            )
+        self._window[: len(values)] = values
+        self._filled, self.last = len(values), last
+
 
 def chi2_tail(value: float, degrees: int) -> float:
     """Probability that a chi-squared variable exceeds `value`, by its closed form.

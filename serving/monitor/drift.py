@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from .changes import Cusum, PageHinkley, breach_evidence, excess_log_score
-from .distributions import KolmogorovSmirnov, PopulationStability, Tumbling
+from .distributions import Compared, KolmogorovSmirnov, PopulationStability, Tumbling
 from .outcomes import Judged
 
 _SMALLEST_P = 1e-300
@@ -76,6 +76,19 @@ class DriftStanding(Struct, frozen=True, kw_only=True):
     active: bool
 
 
+class DriftState(Struct, frozen=True, kw_only=True):
+    """Everything that the detectors of an instrument remember; numbers as float64 bytes."""
+
+    sample: bytes
+    referred: bool
+    window: bytes
+    last: dict[str, Compared]
+    changes: dict[str, list[float]]
+    alarmed_at: dict[str, int]
+    n: int
+    seen: int
+
+
 class InstrumentDrift:
     """The detectors of one instrument.
 
@@ -91,6 +104,7 @@ class InstrumentDrift:
         self._settings = settings
         self._first: list[float] = []
         self._windows: dict[str, Tumbling] = {}
+        self._reference = np.empty(0)
         self._changes: dict[str, PageHinkley | Cusum] = {
             "page-hinkley": PageHinkley(tolerance=settings.tolerance, threshold=settings.threshold),
             "cusum-long": Cusum(threshold=math.log(settings.run_length)),
@@ -150,6 +164,36 @@ class InstrumentDrift:
             )
         return out
 
+    def state(self) -> DriftState:
+        """Return everything that it remembers."""
+        windows = self._windows
+        sample = self._reference if windows else np.array(self._first, dtype=np.float64)
+        return DriftState(
+            sample=sample.tobytes(),
+            referred=bool(windows),
+            # Both comparisons are of the same values.
+            window=windows["ks"].values().tobytes() if windows else b"",
+            last={name: one.last for name, one in windows.items() if one.last is not None},
+            changes={name: change.state() for name, change in self._changes.items()},
+            alarmed_at=dict(self._alarmed_at),
+            n=self._n,
+            seen=self._seen,
+        )
+
+    def restore(self, state: DriftState) -> None:
+        """Go on from a state of the same settings."""
+        sample = np.frombuffer(state.sample)
+        if state.referred:
+            self._refer(sample.tolist())
+            for name, window in self._windows.items():
+                window.restore(np.frombuffer(state.window), state.last.get(name))
+        else:
+            self._first = sample.tolist()
+        for name, change in self._changes.items():
+            change.restore(state.changes[name])
+        self._alarmed_at = dict(state.alarmed_at)
+        self._n, self._seen = state.n, state.seen
+
     def _compare(self, score: float) -> None:
         if not math.isfinite(score):
             return
@@ -163,7 +207,7 @@ class InstrumentDrift:
             self._first = []
 
     def _refer(self, reference: Sequence[float]) -> None:
-        sample = np.asarray(reference, dtype=np.float64)
+        sample = self._reference = np.array(reference, dtype=np.float64)
         size = self._settings.window
         self._windows = {
             "ks": Tumbling(KolmogorovSmirnov(sample), size=size),

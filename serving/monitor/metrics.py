@@ -22,6 +22,7 @@ from ..quote import Basis, Quote, Status
 from .alerts import Alert, State
 from .coverage import CoverageStanding
 from .drift import DriftStanding
+from .watched import HeightStanding
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Content type of :meth:`Metrics.render`."""
@@ -89,13 +90,14 @@ class Metrics:
         """Return how many reads of margins there were, and how many of them were slow."""
         return self._requests.reads()
 
-    def quoted(self, quotes: Iterable[Quote]) -> None:
-        """Count quotes, and steps down to a lower rung."""
+    def quoted(self, quotes: Iterable[Quote], *, counted: bool = True) -> None:
+        """Show quotes, and count them and steps down to a lower rung unless they are of before."""
         for quote in quotes:
             before = self._quotes.get(quote.instrument)
             self._quotes[quote.instrument] = quote
-            self._quoted.labels(quote.status.value, quote.basis.value).inc()
-            if before and _RUNGS.index(quote.basis) > _RUNGS.index(before.basis):
+            if counted:
+                self._quoted.labels(quote.status.value, quote.basis.value).inc()
+            if counted and before and _RUNGS.index(quote.basis) > _RUNGS.index(before.basis):
                 self._fallbacks.labels(quote.basis.value).inc()
             for side, margin in (("long", quote.long), ("short", quote.short)):
                 self._margin.labels(quote.instrument, side).set(margin.initial_margin_bps)
@@ -115,6 +117,21 @@ class Metrics:
             self._judged.labels(*labels).set(standing.judged)
             if standing.recent_rate is not None:
                 self._breach_rate.labels(*labels).set(standing.recent_rate)
+
+    def high(self, rare: Iterable[CoverageStanding], heights: Iterable[HeightStanding]) -> None:
+        """Show whether margins are too high."""
+        alarmed = {}
+        for standing in rare:
+            labels = (standing.instrument, standing.side)
+            self._rare_evidence.labels(*labels).set(standing.evidence)
+            alarmed[labels] = standing.alarmed
+        for height in heights:
+            labels = (height.instrument, height.side)
+            alarmed[labels] = alarmed.get(labels, False) or height.far
+            if height.n:
+                self._height.labels(*labels).set(height.ratio)
+        for labels, high in alarmed.items():
+            self._high.labels(*labels).set(high)
 
     def drifted(self, standings: Iterable[DriftStanding]) -> None:
         """Show every detector of drift."""
@@ -194,6 +211,15 @@ class Metrics:
         self._coverage_alarm = self._gauge(
             "coverage_alarm", "1 while losses are above margins too often.", sides
         )
+        self._rare_evidence = self._gauge(
+            "coverage_rare_evidence", "Evidence of too few breaches; 1 raises the alarm.", sides
+        )
+        self._height = self._gauge(
+            "margin_over_reactive", "Mean margin over the mean reactive one.", sides
+        )
+        self._high = self._gauge(
+            "margins_high", "1 while margins lock capital without need.", sides
+        )
         detectors = ["instrument", "detector"]
         self._drift = self._gauge(
             "drift_evidence", "Evidence of drift; 1 raises the alarm.", detectors
@@ -202,6 +228,7 @@ class Metrics:
         self._by_instrument = (
             *(self._margin, self._judged, self._breach_rate, self._expected, self._evidence),
             *(self._coverage_alarm, self._drift, self._drift_alarm),
+            *(self._rare_evidence, self._height, self._high),
         )
         self._make_states()
 

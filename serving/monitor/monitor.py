@@ -6,16 +6,14 @@ replaying the journal after a restart gives it back.
 """
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from ..observations import Bar, Observation
 from ..ports import Clock
-from ..quote import Quote, Status
+from ..quote import Quote
 from .alerts import SECOND_NS, Alert, AlertEngine, Notification, Signal, Sink
 from .burn import AVAILABILITY, LATENCY, BurnRate
 from .conditions import (
@@ -25,48 +23,15 @@ from .conditions import (
     burn_signals,
     coverage_signals,
     drift_signals,
+    height_signals,
     stale_signals,
 )
-from .coverage import CoverageStanding, CoverageTest
-from .drift import DriftSettings, InstrumentDrift
+from .hours import TradingHours
+from .memory import Memory, decode_memory, encode_memory, settings_key
 from .metrics import Metrics
-from .outcomes import InstrumentOutcomes, Judged
+from .watched import SIDES, MonitorSettings, Watched, WatchedState
 
-_SIDES = ("long", "short")
-
-
-class MonitorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the monitor can be told.
-
-    Attributes
-    ----------
-    stale_after_s : float
-        Age of data beyond the end of their period from which a feed is stale, seconds; as in the
-        settings of the ladder.
-    false_alarm_every : float
-        Outcomes of a side; see :mod:`.coverage`.
-    points : int
-        Origins kept for the page, by instrument.
-    drift : DriftSettings
-        See there.
-    """
-
-    stale_after_s: float = 900.0
-    false_alarm_every: float = 100_000.0
-    points: int = 500
-    drift: DriftSettings = DriftSettings()
-
-
-class _Watched:
-    """Everything of one instrument."""
-
-    def __init__(self, settings: MonitorSettings, reference: Sequence[float]) -> None:
-        self.outcomes = InstrumentOutcomes(points=settings.points)
-        self.drift = InstrumentDrift(settings.drift, reference=reference)
-        self.tests: dict[str, CoverageTest] = {}
-        self.quote: Quote | None = None
-        self.first_at = 0
-        self.period_s = 0.0
+_encode_row = msgspec.msgpack.Encoder().encode
 
 
 class Monitor:
@@ -82,6 +47,16 @@ class Monitor:
         Limits.
     references : mapping of str to sequence of float
         Returns over forecast volatility of the backtest by instrument, to compare with.
+
+    Attributes
+    ----------
+    since : int
+        From when on it knows everything, ns UTC; 0 before the first quote.
+    anew : str
+        Why it knows nothing from before; empty if nothing was lost.
+    catching_up : bool
+        While it is true what the monitor knows is of the past, and only breakers and budgets are
+        looked at.
     """
 
     def __init__(
@@ -96,33 +71,33 @@ class Monitor:
         self._clock = clock
         self._settings = settings or MonitorSettings()
         self._references = references or {}
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
+        self._hours: Mapping[str, TradingHours] = {}
         self._engine = AlertEngine(ALERT_RULES)
         self._burn = (BurnRate(AVAILABILITY), BurnRate(LATENCY))
         self._breakers: dict[str, str] = {}
         self._changed: set[str] = set()
+        self.since, self.anew = 0, ""
+        self.catching_up = False
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Take new quotes, after they were written to the table."""
         listed = list(quotes)
-        self.metrics.quoted(listed)
+        self.metrics.quoted(listed, counted=not self.catching_up)
         for quote in listed:
-            watched = self._of(quote.instrument)
-            watched.quote = quote
-            watched.first_at = watched.first_at or quote.quoted_at
-            if quote.calculation is not None:
-                made_of = quote.calculation
-                watched.period_s = made_of.horizon_s / max(made_of.horizon_periods, 1)
-            watched.outcomes.quoted(quote)
+            self.since = self.since or quote.quoted_at
+            self._of(quote.instrument).quoted(quote)
 
     def observed(self, observations: Iterable[Observation]) -> None:
         """Take accepted observations; closes judge the margins quoted before them."""
         for observation in observations:
             if isinstance(observation, Bar):
-                watched = self._of(observation.instrument)
-                for judged in watched.outcomes.closed(observation.time, observation.close):
-                    self._judge(watched, judged)
-                    self._changed.add(observation.instrument)
+                self._of(observation.instrument).closed(observation)
+                self._changed.add(observation.instrument)
+
+    def trading_hours(self, hours: Mapping[str, TradingHours]) -> None:
+        """Take when markets trade, by instrument; of the others only weekends are known."""
+        self._hours = dict(hours)
 
     def breakers(self, states: Mapping[str, str]) -> None:
         """Take the states of breakers: ``closed``, ``half-open`` or ``open``."""
@@ -132,24 +107,9 @@ class Monitor:
     def evaluate(self) -> list[Notification]:
         """Look at everything now; return every notification that was not delivered yet."""
         now = self._clock.now()
-        changed = [(name, self._watched[name]) for name in sorted(self._changed)]
-        coverage = [s for name, watched in changed for s in _coverage(name, watched)]
-        drift = [s for name, watched in changed for s in watched.drift.standing(name)]
-        # Only what was judged since can have changed; what alarms is looked at every time, for
-        # reminders.
-        self._changed = {s.instrument for s in coverage if s.alarmed}
-        self._changed |= {s.instrument for s in drift if s.active}
-        self.metrics.covered(coverage)
-        self.metrics.drifted(drift)
-        overdue = self._overdue(now)
-        self.metrics.overdue(overdue)
-        signals = [
-            *stale_signals(overdue, limit_s=self._settings.stale_after_s),
-            *breaker_signals(self._breakers),
-            *coverage_signals(coverage),
-            *drift_signals(drift),
-            *self._burning(now / SECOND_NS),
-        ]
+        signals = [*breaker_signals(self._breakers), *self._burning(now / SECOND_NS)]
+        if not self.catching_up:
+            signals += self._known(now)
         notifications = self._engine.evaluate(signals, now=now)
         self.metrics.alerted(self._engine.alerts(), now=now)
         return notifications
@@ -167,7 +127,8 @@ class Monitor:
         self._watched.pop(instrument, None)
         self._changed.discard(instrument)
         self.metrics.forget(instrument)
-        names = [f"{instrument} {detector}" for detector in (*_SIDES, *_DETECTORS)]
+        heights = [f"{side} reactive" for side in SIDES]
+        names = [f"{instrument} {one}" for one in (*SIDES, *heights, *_DETECTORS)]
         for subject in (instrument, *names):
             self._engine.forget(subject)
 
@@ -185,59 +146,100 @@ class Monitor:
             "reactive": "EWMA 0.94 with filtered historical simulation",
             "series": watched.outcomes.series(),
             "unjudged": watched.outcomes.unjudged,
-            "coverage": [
-                {**msgspec.to_builtins(standing), "recent_rate": standing.recent_rate}
-                for standing in _coverage(instrument, watched)
-            ],
+            "since": self.since or None,
+            "anew": self.anew,
+            "catching_up": self.catching_up,
+            "coverage": _coverage(watched),
             "drift": msgspec.to_builtins(watched.drift.standing(instrument)),
         }
 
-    def _of(self, instrument: str) -> _Watched:
+    def names(self) -> Iterator[str]:
+        """Yield the instruments that it knows, as they are when the first is asked for."""
+        yield from list(self._watched)
+
+    def remember(self, names: Iterable[str]) -> list[bytes]:
+        """Return what is known of some instruments; all of them are a part of a memory."""
+        return [_encode_row(self._watched[name].state()) for name in names]
+
+    def memory(self, rows: Iterable[bytes]) -> bytes:
+        """Return everything that it knows, to go on from; budgets and breakers are not in it.
+
+        Parameters
+        ----------
+        rows : iterable of bytes
+            Of :meth:`remember`, of all instruments.
+        """
+        return encode_memory(
+            Memory(
+                key=settings_key(self._settings, self._references),
+                since=self.since,
+                anew=self.anew,
+                alerts=self._engine.state(),
+                rows=[msgspec.Raw(row) for row in rows],
+            )
+        )
+
+    def recall(self, content: bytes) -> None:
+        """Go on from a memory, before anything else is taken.
+
+        Raises
+        ------
+        InputError
+            If it is none, or of other settings; nothing is taken from it.
+        """
+        memory, states = decode_memory(content, key=settings_key(self._settings, self._references))
+        watched = {state.name: self._restored(state) for state in states}
+        self._engine.restore(memory.alerts)
+        self.since, self.anew, self._watched = memory.since, memory.anew, watched
+        self._changed = set(watched)
+        quotes = [one.quote for one in watched.values() if one.quote is not None]
+        self.metrics.quoted(quotes, counted=False)
+
+    def _of(self, instrument: str) -> Watched:
         watched = self._watched.get(instrument)
         if watched is None:
-            watched = _Watched(self._settings, self._references.get(instrument, ()))
-            self._watched[instrument] = watched
+            watched = self._watched[instrument] = self._made(instrument)
         return watched
 
-    def _judge(self, watched: _Watched, judged: Judged) -> None:
-        watched.drift.add(judged)
-        losses = (
-            judged.long_loss_bps > judged.long_margin_bps,
-            judged.short_loss_bps > judged.short_margin_bps,
-        )
-        for side, breach in zip(_SIDES, losses, strict=True):
-            test = watched.tests.get(side)
-            # Another promise is another test; the evidence against the old one says nothing of it.
-            if test is None or (test.tail_probability, test.lag) != (
-                judged.tail_probability,
-                judged.lag,
-            ):
-                test = watched.tests[side] = CoverageTest(
-                    tail_probability=judged.tail_probability,
-                    lag=judged.lag,
-                    false_alarm_every=self._settings.false_alarm_every,
-                )
-            test.update(breach)
+    def _made(self, instrument: str) -> Watched:
+        reference = tuple(self._references.get(instrument, ()))
+        return Watched(instrument, settings=self._settings, reference=reference)
+
+    def _restored(self, state: WatchedState) -> Watched:
+        made = self._made(state.name)
+        made.restore(state)
+        return made
+
+    def _known(self, now: int) -> list[Signal]:
+        """Signal what is known of instruments."""
+        changed = [self._watched[name] for name in sorted(self._changed)]
+        coverage = [s for watched in changed for s in watched.coverage()]
+        rare = [s for watched in changed for s in watched.coverage(rare=True)]
+        heights = [s for watched in changed for s in watched.heights()]
+        drift = [s for watched in changed for s in watched.drift.standing(watched.name)]
+        # Only what was judged since can have changed; what alarms is looked at every time, for
+        # reminders.
+        self._changed = {s.instrument for s in (*coverage, *rare) if s.alarmed}
+        self._changed |= {s.instrument for s in drift if s.active}
+        self._changed |= {s.instrument for s in heights if s.far}
+        self.metrics.covered(coverage)
+        self.metrics.high(rare, heights)
+        self.metrics.drifted(drift)
+        overdue = self._overdue(now)
+        self.metrics.overdue(overdue)
+        return [
+            *stale_signals(overdue, limit_s=self._settings.stale_after_s),
+            *coverage_signals(coverage),
+            *height_signals(rare, heights),
+            *drift_signals(drift),
+        ]
 
     def _overdue(self, now: int) -> dict[str, float]:
-        """Seconds beyond the end of the period; what the ladder calls stale has no good age."""
-        ages = {}
-        for name, watched in self._watched.items():
-            quote = watched.quote
-            if quote is None:
-                continue
-            if not quote.observed_at:  # a service that starts gets the time that a feed gets
-                age = (now - watched.first_at) / SECOND_NS
-            else:
-                age = (now - quote.observed_at) / SECOND_NS - watched.period_s
-                if quote.calculation is not None and quote.calculation.due_at:
-                    age = (now - quote.calculation.due_at) / SECOND_NS
-            if quote.observed_at and quote.status is Status.FALLBACK:
-                age = math.nan
-            elif quote.status is Status.STALE:
-                age = max(age, math.nextafter(self._settings.stale_after_s, math.inf))
-            ages[name] = age
-        return ages
+        ages = (
+            (name, watched.overdue_s(now, hours=self._hours.get(name)))
+            for name, watched in self._watched.items()
+        )
+        return {name: age for name, age in ages if age is not None}
 
     def _burning(self, now_s: float) -> list[Signal]:
         counts = (self.metrics.answers(), self.metrics.reads())
@@ -281,5 +283,20 @@ async def watch(
 _DETECTORS = ("ks", "psi", "page-hinkley", "cusum-long", "cusum-short")
 
 
-def _coverage(instrument: str, watched: _Watched) -> list[CoverageStanding]:
-    return [test.standing(instrument, side) for side, test in watched.tests.items()]
+def _coverage(watched: Watched) -> list[dict[str, Any]]:
+    rare = {one.side: one for one in watched.coverage(rare=True)}
+    heights = {one.side: one for one in watched.heights()}
+    return [
+        {
+            **msgspec.to_builtins(standing),
+            "recent_rate": standing.recent_rate,
+            "high": {
+                "evidence": rare[standing.side].evidence,
+                "alarmed": rare[standing.side].alarmed,
+                "fewest": rare[standing.side].fewest,
+                "ratio": heights[standing.side].ratio if heights[standing.side].n else None,
+                "far": heights[standing.side].far,
+            },
+        }
+        for standing in watched.coverage()
+    ]

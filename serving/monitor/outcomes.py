@@ -15,8 +15,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ..quote import Calculation, Quote
-from .reactive import Reactive, ReactiveMargin
+from .reactive import Reactive, ReactiveMargin, ReactiveState
 
 _COLUMNS = (
     "long_margin",
@@ -69,6 +70,17 @@ class _Pending(Struct):
     left: int  # closes until the outcome is known
     long_bps: int
     short_bps: int
+
+
+class OutcomesState(Struct, frozen=True, kw_only=True):
+    """Everything that is remembered of an instrument; columns as bytes, oldest origin first."""
+
+    time: bytes
+    rows: bytes
+    closes: list[tuple[int, float]]
+    pending: list[_Pending]
+    reactive: ReactiveState | None
+    unjudged: int
 
 
 class InstrumentOutcomes:
@@ -134,13 +146,81 @@ class InstrumentOutcomes:
 
         What is not known, or not known yet, is None.
         """
-        points = len(self._time)
-        order = np.arange(max(0, self._n - points), self._n) % points
+        order = self._order()
         out: dict[str, list[int] | list[float | None]] = {"time": self._time[order].tolist()}
         for j, name in enumerate(_COLUMNS):
             column = self._rows[order, j].tolist()
             out[name + "_bps"] = [None if math.isnan(value) else value for value in column]
         return out
+
+    def heights(self, side: str) -> tuple[int, float]:
+        """Return how many of the last origins can be compared, and how high their margins were.
+
+        Parameters
+        ----------
+        side : str
+            ``long`` or ``short``.
+
+        Returns
+        -------
+        n : int
+            Origins whose loss and whose reactive margin are known.
+        ratio : float
+            Mean margin over the mean reactive one; NaN without any.
+        """
+        names = (f"{side}_margin", f"{side}_reactive", f"{side}_loss")
+        some = self._rows[: self._n][:, [_COLUMNS.index(name) for name in names]]
+        known = some[np.isfinite(some).all(axis=1)]
+        if not len(known):
+            return 0, math.nan
+        margin, reactive, _ = known.mean(axis=0).tolist()
+        return len(known), margin / reactive
+
+    def last_close(self) -> int:
+        """Return the time of the last close, ns UTC; 0 before the first."""
+        return self._closes[-1][0] if self._closes else 0
+
+    def state(self) -> OutcomesState:
+        """Return everything that it remembers."""
+        order = self._order()
+        return OutcomesState(
+            time=self._time[order].tobytes(),
+            rows=self._rows[order].tobytes(),
+            closes=list(self._closes),
+            pending=list(self._pending.values()),
+            reactive=None if self._reactive is None else self._reactive.state(),
+            unjudged=self.unjudged,
+        )
+
+    def restore(self, state: OutcomesState) -> None:
+        """Go on from a state.
+
+        Raises
+        ------
+        InputError
+            If its columns are not of one length, or of more points than are kept.
+        """
+        time = np.frombuffer(state.time, dtype=np.int64)
+        rows = np.frombuffer(state.rows)
+        if len(time) > len(self._time) or len(rows) != len(time) * len(_COLUMNS):
+            raise InputError(
+                f"a state must have at most {len(self._time)} origins of {len(_COLUMNS)} numbers, "
+                f"had {len(time)} and {len(rows)} numbers; begin anew"
+            )
+        self._n = len(time)
+        self._time[: self._n] = time
+        self._rows[: self._n] = rows.reshape(-1, len(_COLUMNS))
+        if state.reactive is not None:
+            self._reactive = Reactive.restored(state.reactive)
+            self._now_reactive = self._reactive.margin()
+        kept = _BEFORE if self._reactive is None else 1
+        self._closes = deque(state.closes, maxlen=kept)
+        self._pending = {waiting.origin: waiting for waiting in state.pending}
+        self.unjudged = state.unjudged
+
+    def _order(self) -> NDArray[np.intp]:
+        points = len(self._time)
+        return np.arange(max(0, self._n - points), self._n) % points
 
     def _begin(self, horizon_periods: int, tail_probability: float) -> None:
         """Start the comparison; again from nothing if the horizon or the aim has changed."""

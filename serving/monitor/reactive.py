@@ -13,6 +13,7 @@ closes alone.
 
 import math
 from collections import deque
+from typing import Self
 
 import numpy as np
 from msgspec import Struct
@@ -29,6 +30,20 @@ class ReactiveMargin(Struct, frozen=True, kw_only=True):
 
     long_bps: int | None = None
     short_bps: int | None = None
+
+
+class ReactiveState(Struct, frozen=True, kw_only=True):
+    """Everything that is remembered; losses as float64 bytes, as far as there are any."""
+
+    horizon_periods: int
+    tail_probability: float
+    total: float
+    weight: float
+    seen: int
+    past: list[tuple[float, float]]
+    scores: bytes
+    n_scores: int
+    log_close: float
 
 
 class Reactive:
@@ -83,6 +98,40 @@ class Reactive:
         self._score(log_close)
         self._past.append((log_close, scale))
         return self._margin(scale)
+
+    def state(self) -> ReactiveState:
+        """Return everything that it remembers."""
+        return ReactiveState(
+            horizon_periods=self.horizon_periods,
+            tail_probability=self.tail_probability,
+            total=self._total,
+            weight=self._weight,
+            seen=self._seen,
+            past=list(self._past),
+            scores=self._scores[: self._n_scores].tobytes(),
+            n_scores=self._n_scores,
+            log_close=self._log_close,
+        )
+
+    @classmethod
+    def restored(cls, state: ReactiveState) -> Self:
+        """Return one that goes on from a state."""
+        made = cls(horizon_periods=state.horizon_periods, tail_probability=state.tail_probability)
+        scores = np.frombuffer(state.scores)
+        if len(scores) != min(state.n_scores, len(made._scores)):
+            raise InputError(
+                f"a state must have {min(state.n_scores, len(made._scores))} losses, had "
+                f"{len(scores)}; begin anew"
+            )
+        made._scores[: len(scores)] = scores
+        made._total, made._weight, made._seen = state.total, state.weight, state.seen
+        made._past.extend(state.past)
+        made._n_scores, made._log_close = state.n_scores, state.log_close
+        return made
+
+    def margin(self) -> ReactiveMargin:
+        """Return the margin from the last close on."""
+        return self._margin(self._scale())
 
     def _average(self, log_return: float) -> None:
         if math.isnan(log_return):  # there is no close before the first

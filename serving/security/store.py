@@ -15,6 +15,7 @@ from ...errors import InputError
 from .keys import DEFAULT_RATE, KeyRecord, new_key
 from .principals import Rate, Scope
 
+_MOST_LINKS = 40  # as Linux
 _LARGEST_FILE = 16 * 2**20  # bytes; 30,000 keys
 
 
@@ -32,12 +33,14 @@ class KeyStore:
     Parameters
     ----------
     path : Path
-        A regular file of this user that nobody else may read or write.
+        A regular file of this user that nobody else may read or write, or a link to one, such as a
+        mounted secret. Of a link no folder on the way may be one that others can write to.
 
     Raises
     ------
     InputError
-        If the file cannot be read, others may read it, or it does not hold keys.
+        If the file cannot be read, others may read it or put another one there, or it does not
+        hold keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,7 +149,7 @@ def _read(path: Path) -> tuple[tuple[int, ...], Mapping[str, KeyRecord]]:
 def _content(path: Path) -> bytes:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(_resolved(path), flags)
     except OSError as error:
         raise InputError(f"the keys file must be readable, {path}: {error.strerror}") from error
     try:
@@ -155,6 +158,49 @@ def _content(path: Path) -> bytes:
             return file.read(_LARGEST_FILE)
     finally:
         os.close(descriptor)
+
+
+def _resolved(path: Path) -> Path:
+    """Return where the path leads, every link followed and every folder on the way checked.
+
+    Whoever may write to a folder on the way of a link can turn it elsewhere; of a plain path that
+    would be refused by its owner and mode.
+    """
+    parts = list(reversed(Path(os.path.abspath(path)).parts))
+    at, folders, links = Path(parts.pop()), list[Path](), 0
+    while parts:
+        part = parts.pop()
+        if part == "..":
+            at = at.parent
+            continue
+        folders.append(at)
+        step = at / part
+        if not step.is_symlink():
+            at = step
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise InputError(f"the keys file must be at the end of its links, {path} goes round")
+        target = step.readlink()
+        if target.is_absolute():
+            at = Path(target.anchor)
+        parts += reversed(target.parts[target.is_absolute() :])
+    if links:
+        for folder in folders:
+            _check_folder(path, folder)
+    return at
+
+
+def _check_folder(path: Path, folder: Path) -> None:
+    status = folder.stat()
+    # In a folder with the sticky bit, as /tmp is, nobody renames what is another's.
+    others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+    if status.st_uid not in (0, os.geteuid()) or others:
+        mode = stat.S_IMODE(status.st_mode)
+        raise InputError(
+            f"nobody else may turn the link {path} elsewhere, its folder {folder} is of "
+            f"{status.st_uid} and has {mode:o}; chmod go-w it, or name the file itself"
+        )
 
 
 def _check(path: Path, status: os.stat_result) -> None:

@@ -8,10 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import ForemarginError, InputError
-from ..journal import Disk, Entry, JournalDamagedError, JournalError, Snapshot, Snapshots
+from ..journal import (
+    Disk,
+    Entry,
+    JournalDamagedError,
+    JournalError,
+    Record,
+    Snapshot,
+    Snapshots,
+)
 from ..observations import Observation
 from ..ports import AuditEntry, Clock, Receipt
 from ..quote import Quote
@@ -36,8 +44,13 @@ from .records import (
 )
 from .state import decode_state, encode_state
 
+T = TypeVar("T")
+
 Listener = Callable[[Sequence[Quote]], None]
 """Told of new quotes, in order, after the table has them."""
+
+Taker = Callable[[Sequence[Observation]], None]
+"""Told of observations that were let in, in the order of the journal."""
 
 _logger = logging.getLogger(__name__)
 
@@ -105,6 +118,7 @@ class Service:
             name: deque(maxlen=min(length, self.history_length)) for name in self.core.standings
         }
         self._listeners: list[Listener] = []
+        self._takers: list[Taker] = []
         self._tickets: dict[int, asyncio.Future[list[Receipt]]] = {}
         self._ticket = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,6 +138,13 @@ class Service:
         """Call `listener` with every batch of new quotes, in the loop; return how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def follow(self, taker: Taker) -> None:
+        """Call `taker` with observations that were let in, in the loop.
+
+        Observations and quotes reach those who follow in the order of the journal.
+        """
+        self._takers.append(taker)
 
     async def start(self) -> None:
         """Recover, and begin; returns when every instrument has a quote.
@@ -214,6 +235,14 @@ class Service:
             if record.kind == kind:
                 yield record.payload
 
+    def records(self, *, after: int) -> Iterator[Record]:
+        """Yield the records above a sequence, or from the first that is there, oldest first."""
+        return self._log.read(after=max(after, self._log.starts[0] - 1))
+
+    def holds(self, sequence: int, digest: bytes) -> bool:
+        """Whether a record is in the journal, with this chain up to it."""
+        return self._log.holds(sequence, digest)
+
     def digest_at(self, sequence: int) -> bytes:
         """Return the chain of the journal up to a record."""
         return self._log.digest_at(sequence)
@@ -288,6 +317,7 @@ class Service:
                 self._appending = asyncio.get_running_loop().create_task(self._append(effect))
             elif isinstance(effect, Submit):
                 self._submissions.put_nowait(effect)
+                self._tell(self._takers, effect.observations)
             elif isinstance(effect, Show):
                 self._show(effect)
             elif isinstance(effect, Reply):
@@ -303,9 +333,12 @@ class Service:
         self._table.take(effect.rows)
         quotes = effect.quotes
         self._remember(quotes)
-        for listener in list(self._listeners):
+        self._tell(self._listeners, quotes)
+
+    def _tell(self, told: Iterable[Callable[[Sequence[T]], None]], items: Sequence[T]) -> None:
+        for one in list(told):
             try:
-                listener(quotes)
+                one(items)
             except Exception:
                 _logger.exception("a listener failed; quotes go on")
 

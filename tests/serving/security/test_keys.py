@@ -52,12 +52,74 @@ def test_a_file_that_others_may_open_is_refused(path, clock, mode):
         KeyStore(path)
 
 
-def test_a_link_is_refused(path, clock, tmp_path):
-    create_key(path, [Scope.READ], now=clock.now())
-    link = tmp_path / "link.json"
-    link.symlink_to(path)
-    with pytest.raises(InputError, match="must be readable"):
-        KeyStore(link)
+@pytest.fixture
+def mounted(path, clock):
+    """A secret as Kubernetes mounts it: keys.json -> ..data/keys.json, ..data -> ..one."""
+    record, _ = create_key(path, [Scope.READ], now=clock.now())
+    mount = path.parent / "mount"
+    (mount / "..one").mkdir(parents=True)
+    path.rename(mount / "..one" / "keys.json")
+    (mount / "..data").symlink_to("..one")
+    (mount / "keys.json").symlink_to("..data/keys.json")
+    return mount, record
+
+
+def test_a_mounted_secret_is_read_and_read_again_when_its_link_is_swapped(mounted, path, clock):
+    mount, record = mounted
+    store = KeyStore(mount / "keys.json")
+    assert list(store.keys) == [record.id]
+    assert not store.reload()
+    other, _ = create_key(mount / "..two" / "keys.json", [Scope.ADMIN], now=clock.now())
+    (mount / "..new").symlink_to("..two")
+    (mount / "..new").replace(mount / "..data")
+    assert store.reload()
+    assert list(store.keys) == [other.id]
+    absolute = path.parent / "link.json"
+    absolute.symlink_to(mount / "..two" / "keys.json")
+    assert list(KeyStore(absolute).keys) == [other.id]
+
+
+@pytest.mark.parametrize("folder", [".", "..one", "mount's parent"])
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_a_link_that_others_may_turn_is_refused(mounted, folder, mode):
+    mount, _ = mounted
+    where = mount.parent if folder == "mount's parent" else mount / folder
+    where.chmod(mode)
+    with pytest.raises(InputError, match="nobody else may turn the link"):
+        KeyStore(mount / "keys.json")
+    where.chmod(0o700)
+    KeyStore(mount / "keys.json")
+
+
+def test_a_link_through_a_folder_of_somebody_else_is_refused(mounted, monkeypatch):
+    mount, _ = mounted
+    real = Path.stat
+
+    def others(self, *, follow_symlinks=True):
+        status = real(self, follow_symlinks=follow_symlinks)
+        if self.name != "..one":
+            return status
+        return os.stat_result((*status[:4], 4_321, *status[5:]))
+
+    monkeypatch.setattr(Path, "stat", others)
+    with pytest.raises(InputError, match="is of 4321"):
+        KeyStore(mount / "keys.json")
+
+
+def test_a_link_to_a_file_that_others_may_open_is_refused(mounted):
+    mount, _ = mounted
+    (mount / "..one" / "keys.json").chmod(0o640)
+    with pytest.raises(InputError, match="nobody else may open the keys file"):
+        KeyStore(mount / "keys.json")
+
+
+def test_links_that_lead_nowhere_are_refused(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to("none")
+    for name in ("a", "c"):
+        with pytest.raises(InputError, match="the keys file must be"):
+            KeyStore(tmp_path / name)
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path):
