@@ -1,11 +1,14 @@
 """The files of a bundle from which a service makes margins: a ladder of forecasters, warmed up."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 
 from ..calibrate import Predictive
 from ..calibrate.export import RungDraft, export_serving_state
 from ..errors import InputError
-from ..features import History
+from ..features import History, build_features
 from ..models import Forecast
 from ..models.network import network_state, served_features
 from ..models.regressions.terms import with_features
@@ -44,8 +47,10 @@ def serving_files(
     served = prepared.experiment.train.served
     policy = served.policy
     try:
+        history = _history(prepared, final, has_network=has_network)
+        check_context(history)
         files = export_serving_state(
-            _history(prepared, final, has_network=has_network),
+            history,
             list(_drafts(prepared, made, final, has_network=has_network)),
             policy=Predictive(model=final.model) if policy is None else policy.predictive(),
             horizon=served.horizon or _shortest(prepared),
@@ -55,6 +60,38 @@ def serving_files(
     except InputError as error:
         return {}, (f"a service cannot make margins of this bundle: {error}",)
     return files, ()
+
+
+def check_context(history: History) -> None:
+    """Refuse features that were made of series of the market as a whole.
+
+    The service observes none, so that such a feature would be NaN there and not what the models
+    were fitted on.
+
+    Parameters
+    ----------
+    history : History
+        All that was trained on.
+
+    Raises
+    ------
+    InputError
+        If a feature has another value somewhere without those series.
+    """
+    panel, trained = history.panel, history.features
+    if not panel.context:
+        return
+    without = build_features(replace(panel, context={}), names=trained.names)
+    same = np.equal(trained.values, without.values) | (
+        np.isnan(trained.values) & np.isnan(without.values)
+    )
+    needing = [name for k, name in enumerate(trained.names) if not same[:, :, k].all()]
+    if needing:
+        raise InputError(
+            "features that are served must come from bars alone, but "
+            f"{', '.join(needing)} need series that a service does not observe, some of "
+            f"{', '.join(sorted(panel.context))}; leave them out of forecast.more_features"
+        )
 
 
 def _drafts(

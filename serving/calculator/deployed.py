@@ -1,5 +1,6 @@
 """The calculator of a bundle, made in its own process."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from ..quote import Basis
 from ..service.wire import Calculates
 from .calculator import Calculator
 from .network import FILES, NetworkRung
+from .rungs import OnlineForecaster
 from .shadow import Shadowed
 
 Values = NDArray[np.float64]
+
+_logger = logging.getLogger(__name__)
 
 _TOLD = ("stress_probability", "liquidity_stress_probability", "liquidity_cost")
 _DEADLINE_S = 2.0  # of the network for one row
@@ -112,13 +116,46 @@ class ServedNetwork:
         self._rung.restore(document, arrays, self._like)
 
 
-def _rungs(files: VerifiedFiles) -> list[ServedNetwork]:
+class UnusableNetwork:
+    """The place of a network that cannot be computed: it says why, and the ladder goes on below.
+
+    Parameters
+    ----------
+    name : str
+        What its walk-forward scores are filed under.
+    reason : str
+        Why.
+    """
+
+    basis = Basis.NETWORK
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self._reason = name, reason
+
+    def advance(self, rows: Panel, features: Features) -> Values:
+        """Raise InputError with the reason."""
+        raise InputError(self._reason)
+
+    def snapshot(self) -> bytes:
+        """Raise InputError with the reason."""
+        raise InputError(self._reason)
+
+    def restore(self, saved: bytes) -> None:
+        """Raise InputError with the reason."""
+        raise InputError(self._reason)
+
+
+def _rungs(files: VerifiedFiles) -> list[OnlineForecaster]:
     if any(name not in files.contents for name in FILES):
         return []
     state = read_serving_state(files.contents)
     names = [one.model for one in state.rungs if one.basis == Basis.NETWORK.value]
-    like = state.last_row
-    return [
-        ServedNetwork(NetworkRung.load(files.contents, like), name=name, like=like)
-        for name in names
-    ]
+    return [_network(files, name, like=state.last_row) for name in names]
+
+
+def _network(files: VerifiedFiles, name: str, *, like: Panel) -> OnlineForecaster:
+    try:
+        return ServedNetwork(NetworkRung.load(files.contents, like), name=name, like=like)
+    except InputError as error:  # the margins of the lower rungs must not be lost with it
+        _logger.exception("the network of %s cannot be computed", files.folder)
+        return UnusableNetwork(name, str(error))
