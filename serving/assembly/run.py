@@ -7,6 +7,7 @@ from contextlib import suppress
 import uvicorn
 from structlog.typing import FilteringBoundLogger
 
+from ..http.protocol import HotProtocol
 from ..monitor import make_logger
 from ..security import redact_secrets, uvicorn_arguments
 from .application import Application
@@ -58,6 +59,6 @@ def run(application: Application, settings: Settings) -> None:
         handlers=[_Structured(make_logger(redact_secrets))], level=logging.INFO, force=True
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    config = uvicorn.Config(application.app, log_config=None, **arguments)
+    config = uvicorn.Config(application.app, log_config=None, **{**arguments, "http": HotProtocol})
     with suppress(KeyboardInterrupt):  # how it is told to stop
         _Server(config, application).run()
