@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from .answers import Answer
 from .gate import Gate
+from .hot import Plain
 from .visits import Pending, Visitor
 
 _MOST_AT_ONCE = 16  # requests of one packet: one connection must not hold up the others
@@ -103,14 +104,16 @@ class HotProtocol(HttpToolsProtocol):
         """Answer plain requests; return how many bytes need not be handed on."""
         hot, visitor, default = self._hot, self._visitor, self.server_state.default_headers
         assert hot is not None
-        requests, end = [], 0
+        requests: list[Plain] = []
+        end = 0
         while end < len(data):
             plain = hot.frame(data, end, visitor)
             if plain is None or len(requests) == _MOST_AT_ONCE:
                 return 0
             requests.append(plain)
             end = plain.end
-        done, parts = 0, []
+        parts: list[bytes] = []
+        done = 0
         for plain in requests:
             said = hot.answer(plain, visitor, default)
             if said is None:
