@@ -1,78 +1,18 @@
 """The hot protocol: the same answers as the long way, in order, and never another framing."""
 
-import asyncio
-import logging
 from itertools import product
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from foremargin.errors import InputError
-from foremargin.serving.http import Additions, HttpSettings, HotWork
-from foremargin.serving.http.answers import Answer
+from foremargin.serving.http import HttpSettings
 from foremargin.serving.http.framing import body_length, read_fields
-from foremargin.serving.http.hot import HotRead, HotTable
-from foremargin.serving.http.problems import INVALID_BODY, ProblemError
-from foremargin.serving.security import BodyLimits, Rate, RateLimits, revoke_key
-from pathlib import Path
+from foremargin.serving.security import BodyLimits
 
-from .wires import Server, answers, cut
+from .wires import BODY, Server, answers, compare, cut, get, post
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-BODY = b'{"positions":[{"instrument":"BTC-PERP","notional":1e6}]}'
-SLOW = HttpSettings(fast_path=False)
-
-
-def get(path="/v1/margins/BTC-PERP", *headers, token=""):
-    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8750", *headers]
-    if token:
-        lines.append(f"Authorization: Bearer {token}")
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def post(body=BODY, *headers, path="/v1/portfolios:simulate", token="", kind="application/json"):
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1:8750", f"Content-Length: {len(body)}"]
-    lines += [f"Content-Type: {kind}", *headers]
-    if token:
-        lines.append(f"Authorization: Bearer {token}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-@pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
-@pytest.fixture
-def both(build):
-    """Return a function that makes the hot way and the long way of the same service."""
-
-    def make(**rest):
-        long = msgspec.structs.replace(rest.pop("settings", HttpSettings()), fast_path=False)
-        quick = msgspec.structs.replace(long, fast_path=True)
-        return (
-            Server(build(settings=quick, **rest)),
-            Server(build(settings=long, **rest), hot=False),
-        )
-
-    return make
-
-
-def compare(run, servers, packets, *, address="127.0.0.1"):
-    async def through(server):
-        wire = server.connect(address)
-        return await server.send(wire, *packets), wire.closed
-
-    found = [run(through(server)) for server in servers]
-    said = [(answers(written), closed) for written, closed in found]
-    assert said[0] == said[1]
-    return said[0][0]
 
 
 def unanswered(server):
@@ -261,7 +201,7 @@ _EDITS = st.lists(
 def test_any_bytes_in_any_packets_are_answered_the_same(run, both):
     servers = both(keys=False)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(stream=_STREAMS, edits=_EDITS, places=st.lists(st.integers(0, 4_000), max_size=4))
     def check(stream, edits, places):
         for place, removed, put in edits:

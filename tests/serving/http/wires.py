@@ -5,6 +5,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,7 @@ from uvicorn.server import ServerState
 from foremargin.serving.http.protocol import HotProtocol
 
 logging.getLogger("uvicorn.error").addFilter(lambda record: "Invalid HTTP" not in record.msg)
+BODY = b'{"positions":[{"instrument":"BTC-PERP","notional":1e6}]}'
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n")
 
 
@@ -100,4 +102,30 @@ def answers(written: bytes) -> list[tuple[bytes, Counter[bytes], bytes]]:
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     """Return the packets between places."""
     ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(ends)]
+
+
+def get(path="/v1/margins/BTC-PERP", *headers, token=""):
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8750", *headers]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def post(body=BODY, *headers, path="/v1/portfolios:simulate", token="", kind="application/json"):
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1:8750", f"Content-Length: {len(body)}"]
+    lines += [f"Content-Type: {kind}", *headers]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def compare(run, servers, packets, *, address="127.0.0.1"):
+    async def through(server):
+        wire = server.connect(address)
+        return await server.send(wire, *packets), wire.closed
+
+    found = [run(through(server)) for server in servers]
+    said = [(answers(written), closed) for written, closed in found]
+    assert said[0] == said[1]
+    return said[0][0]
