@@ -121,7 +121,7 @@ SMUGGLED = [
     b"get /v1/margins/BTC-PERP HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET  /v1/margins/BTC-PERP HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"\r\nGET /v1/margins/BTC-PERP HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"GET /v1/margins/BTC-PERP HTTP/1.1\r\n\r\nGET /v1/margins/BTC-PERP HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /v1/margins/BTC-PERP HTTP/1.1\r\n\r\n" + get(),
     get("/v1/margins/BTC-PERP", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
     get("/v1/margins/BTC-PERP", "Content-Length: 4") + b"GET ",
     get("/v1/margins/BTC-PERP", "Content-Length: 0"),
@@ -159,6 +159,8 @@ def test_no_head_that_could_be_framed_differently_is_plain(place):
     fields = read_fields(rest.partition(b"\r\n\r\n")[0] + b"\r\n")
     method = line.split(b" ")[0]
     plain = fields is not None and body_length(fields) is not None
+    if fields is None:
+        return
     if plain and method == b"POST":  # a plain number, or none: the table asks for one
         assert fields.get(b"content-length", b"").isdigit() or b"content-length" not in fields
     elif plain:
@@ -199,9 +201,9 @@ _EDITS = st.lists(
 
 
 def test_any_bytes_in_any_packets_are_answered_the_same(run, both):
-    servers = both(keys=False)
+    servers = both(keys=False, settings=HttpSettings(body_timeout_s=0.02))
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(stream=_STREAMS, edits=_EDITS, places=st.lists(st.integers(0, 4_000), max_size=4))
     def check(stream, edits, places):
         for place, removed, put in edits:

@@ -81,7 +81,7 @@ def test_answers_that_come_later_keep_their_place(run, build, model, tokens):
         sent = [get(token=token), infer(token=token), get(token=token), infer(b"[4]", token=token)]
         await ask(server, wire, b"".join(sent))
         assert statuses(wire.written) == [200]
-        assert wire.paused
+        assert wire.is_paused()
         await ask(server, wire, infer(b"[1]", token=token) + b"GET /livez HTTP/1.1\r\n")
         assert len(model.asked) == 1
         model.asked[0][2].set_result(Answer(body=b"first"))
@@ -89,7 +89,7 @@ def test_answers_that_come_later_keep_their_place(run, build, model, tokens):
         model.asked[1][2].set_result(Answer(body=b"second"))
         await ask(server, wire, b"Host: localhost\r\n\r\n")
         await server.settle()
-        assert not wire.paused
+        assert not wire.is_paused()
         bodies = [body for _, _, body in answers(wire.written)]
         assert (bodies[1], bodies[3], bodies[4]) == (b"first", b"second", b"at once")
         assert statuses(wire.written) == [200] * 6
@@ -129,8 +129,8 @@ def test_a_server_that_stops_waits_for_the_answer_and_says_that_it_closes(
         await ask(server, given_up, infer(token=tokens["all"]))
         for one in (wire, idle, given_up):
             one.protocol.shutdown()
-        assert idle.closed
-        assert not wire.closed
+        assert idle.is_closing()
+        assert not wire.is_closing()
         assert len(server.state.tasks) == 2
         model.asked[0][2].set_result(Answer(body=b"last"))
         for task in list(server.state.tasks):

@@ -32,13 +32,16 @@ class Wire(asyncio.Transport):
         peers = {"peername": (self.address, 1234), "sockname": ("127.0.0.1", 8750)}
         return peers.get(name, default)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.closed:
             self.written += data
             self.writes += 1
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def is_paused(self) -> bool:
+        return self.paused
 
     def close(self) -> None:
         self.closed = True
