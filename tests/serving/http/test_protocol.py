@@ -125,6 +125,7 @@ SMUGGLED = [
     get("/v1/margins/BTC-PERP", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
     get("/v1/margins/BTC-PERP", "Content-Length: 4") + b"GET ",
     get("/v1/margins/BTC-PERP", "Content-Length: 0"),
+    get("/v1/margins/BTC-PERP", f"Content-Length: {len(get())}") + get(),
     get("/v1/margins/BTC-PERP", "X : a"),
     get("/v1/margins/BTC-PERP", "X: a", " folded"),
     get("/v1/margins/BTC-PERP", "X: a\0b"),
@@ -151,6 +152,14 @@ SMUGGLED = [
 def test_what_could_be_framed_differently_is_framed_by_httptools(run, both, sent):
     for packets in ([sent], [sent + get()], [get() + sent + get("/v1/forecasts/BTC-PERP")]):
         compare(run, both(keys=False), packets)
+
+
+def test_a_packet_that_looks_plain_within_another_message_is_not_a_request(run, both):
+    body = get()
+    head = post(body, "Origin: https://evil.example")[: -len(body)]  # refused before its body came
+    for first in (b"GET /livez HTTP/1.1\r\nX: a", head, post(body)[: -len(body)]):
+        servers = both(keys=False, settings=HttpSettings(body_timeout_s=0.02))
+        compare(run, servers, [first, body, get("/v1/forecasts/BTC-PERP")])
 
 
 @pytest.mark.parametrize("place", range(len(SMUGGLED)))
