@@ -1,11 +1,13 @@
-"""HTTP: reads and portfolio what-if from a second process, with the fast path and without it.
+"""HTTP: reads and portfolio what-if from a second process, by three ways to the same bytes.
 
-One uvicorn worker (uvloop, httptools) and wrk on the same machine, at 1 and 16 connections, with a
-key, a limit per key and every header. "plain FastAPI" is the same application with
-``fast_path=False``: the same checks in front, and FastAPI's routing behind them. "bare FastAPI" is
-a route that returns the same bytes and checks nothing. "cpu us" is the processor time of the server
-per request: it hardly depends on what else the machine does, where requests a second do. Half a
-minute on two cores. Needs wrk.
+One uvicorn worker (uvloop) per way and wrk on the same machine, at 1 and 16 connections, with a
+key, a limit per key and every header. "hot" is our protocol in front of uvicorn's; "asgi" the same
+application with ``fast_path=False`` under uvicorn's own: the same checks, and FastAPI's routing
+behind them. "constant" is an ASGI application that returns the bytes of a margin and checks
+nothing: what sockets, uvicorn and ASGI cost by themselves. All three run at the same time and are
+asked in turns; medians of the rounds. "cpu us" is the processor time of the server per request: it
+hardly depends on what else the machine does, where requests a second do. Three minutes on two
+cores. Needs wrk.
 """
 
 import multiprocessing
@@ -13,6 +15,7 @@ import os
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,9 +27,9 @@ from typing import Any
 
 import numpy as np
 import uvicorn
-from fastapi import FastAPI, Response
 
 from foremargin.serving.http import HttpSettings, make_app
+from foremargin.serving.http.protocol import HotProtocol
 from foremargin.serving.http.scenarios import forecast_scenarios
 from foremargin.serving.http.whatif import TableScenarios
 from foremargin.serving.observations import Observation
@@ -44,7 +47,8 @@ from foremargin.serving.security import (
 from foremargin.serving.table import QuoteTable
 
 INSTRUMENTS, POSITIONS = 100, 10
-SECONDS, CONNECTIONS = 3, (1, 16)
+SECONDS, CONNECTIONS, ROUNDS = 3, (1, 16), 3
+KINDS = ("constant", "asgi", "hot")
 NAMES = [f"PERP-{number}" for number in range(INSTRUMENTS)]
 PLENTY = Rate(1e6, 1_000_000)
 
@@ -121,16 +125,28 @@ def _quote(name: str) -> Quote:
     )
 
 
+def constant(body: bytes) -> Any:
+    """Return an application that returns the same bytes to everybody."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
 def serve(kind: str, port: int, keys: str) -> None:
     """Serve until terminated."""
     service, clock = Fixed(), WallClock()
-    if kind == "bare FastAPI":
-        app: Any = FastAPI()
-
-        @app.get("/v1/margins/{instrument}")
-        async def margin(instrument: str) -> Response:
-            body = service.table.rows[instrument].body
-            return Response(body, media_type="application/json")
+    arguments = uvicorn_arguments("127.0.0.1", port, has_keys=True)
+    if kind == "constant":
+        app = constant(service.table.rows[NAMES[7]].body)
+        arguments["lifespan"] = "off"
     else:
         covariance = 0.03**2 * (0.6 + 0.4 * np.eye(INSTRUMENTS))
         app = make_app(
@@ -138,9 +154,10 @@ def serve(kind: str, port: int, keys: str) -> None:
             clock=clock,
             scenarios=TableScenarios(forecast_scenarios(NAMES, covariance), service.table),
             authenticator=Authenticator(KeyStore(Path(keys)), clock=clock),
-            settings=HttpSettings(fast_path=kind == "fast path", rates=RateLimits(address=PLENTY)),
+            settings=HttpSettings(fast_path=kind == "hot", rates=RateLimits(address=PLENTY)),
         )
-    arguments = uvicorn_arguments("127.0.0.1", port, has_keys=True)
+    if kind == "hot":
+        arguments["http"] = HotProtocol
     uvicorn.run(app, **arguments, log_level="error")
 
 
@@ -215,47 +232,75 @@ def main() -> None:
     if shutil.which("wrk") is None:
         print("wrk is not installed: nothing was measured")
         return
-    reads = [("margin", "/v1/margins/PERP-7"), ("forecast", "/v1/forecasts/PERP-7")]
-    what_if = [(f"what-if, {POSITIONS} positions x 64", "/v1/portfolios:simulate")]
-    found: dict[tuple[str, int], dict[str, Row]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys = folder / "keys.json"
         scopes = [Scope.READ, Scope.SIMULATE]
         token = create_key(keys, scopes, now=time.time_ns(), rate=PLENTY)[1]
         scripts = {post: _script(folder, token, post=post) for post in (False, True)}
-        for kind in ("fast path", "plain FastAPI", "bare FastAPI"):
-            port = _free_port()
-            process = multiprocessing.get_context("spawn").Process(
-                target=serve, args=(kind, port, str(keys)), daemon=True
-            )
-            process.start()
-            try:
-                _wait(port)
-                for what, path in reads[:1] if kind == "bare FastAPI" else reads + what_if:
-                    for connections in CONNECTIONS:
-                        url = f"http://127.0.0.1:{port}{path}"
-                        row, bad = measure(
-                            url, scripts["simulate" in path], connections, server=process.pid or 0
-                        )
-                        if bad:
-                            sys.exit(f"{bad} answers of {kind} to {what} were not 2xx")
-                        found.setdefault((what, connections), {})[kind] = row
-            finally:
+        servers = {kind: _start(kind, str(keys)) for kind in KINDS}
+        try:
+            _print(_rounds(servers, scripts))
+        finally:
+            for process, _ in servers.values():
                 process.terminate()
                 process.join()
-    _print(found)
 
 
-def _print(found: dict[tuple[str, int], dict[str, Row]]) -> None:
+def _start(kind: str, keys: str) -> tuple[Any, int]:
+    port = _free_port()
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(kind, port, keys), daemon=True
+    )
+    process.start()
+    _wait(port)
+    return process, port
+
+
+def _rounds(
+    servers: Mapping[str, tuple[Any, int]], scripts: Mapping[bool, Path]
+) -> dict[tuple[str, int], dict[str, Row]]:
+    """Return the medians by what is asked, connections and way."""
+    asked = [
+        ("margin", "/v1/margins/PERP-7"),
+        ("forecast", "/v1/forecasts/PERP-7"),
+        (f"what-if, {POSITIONS} positions x 64", "/v1/portfolios:simulate"),
+    ]
+    rows: dict[tuple[str, int], dict[str, list[Row]]] = {}
+    for _ in range(ROUNDS):
+        for what, path in asked:
+            for connections in CONNECTIONS:
+                for kind, (process, port) in servers.items():
+                    row, bad = measure(
+                        f"http://127.0.0.1:{port}{path}",
+                        scripts["simulate" in path],
+                        connections,
+                        server=process.pid,
+                    )
+                    if bad:
+                        sys.exit(f"{bad} answers of {kind} to {what} were not 2xx")
+                    kinds = rows.setdefault((what, connections), {})
+                    kinds.setdefault(kind, []).append(row)
+    return {
+        case: {kind: _median(found) for kind, found in kinds.items()}
+        for case, kinds in rows.items()
+    }
+
+
+def _median(rows: Sequence[Row]) -> Row:
+    rate, median, tail, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+    return rate, median, tail, cpu
+
+
+def _print(found: Mapping[tuple[str, int], Mapping[str, Row]]) -> None:
     columns = ("req/s", "ratio", "p50 ms", "p99 ms", "cpu us", "ratio")
     heads = "".join(f"{name:>9}" for name in columns)
-    print(f"{'what':28}{'conns':>5}  {'served by':14}{heads}")
+    print(f"{'what':28}{'conns':>5}  {'way':10}{heads}")
     for (what, connections), kinds in found.items():
-        beside = kinds["plain FastAPI"]
+        beside = kinds["asgi"]
         for kind, (rate, median, tail, cpu) in kinds.items():
             print(
-                f"{what:28}{connections:5}  {kind:14}{rate:9,.0f}{rate / beside[0]:8.1f}x"
+                f"{what:28}{connections:5}  {kind:10}{rate:9,.0f}{rate / beside[0]:8.1f}x"
                 f"{median:9.2f}{tail:9.2f}{cpu:9.0f}{cpu / beside[3]:8.2f}x"
             )
 

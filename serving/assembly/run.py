@@ -7,6 +7,7 @@ from contextlib import suppress
 import uvicorn
 from structlog.typing import FilteringBoundLogger
 
+from ..http.protocol import HotProtocol
 from ..monitor import make_logger
 from ..security import redact_secrets, uvicorn_arguments
 from ..service import settle_memory
@@ -49,8 +50,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(application: Application, settings: Settings) -> None:
-    """Serve; returns after SIGTERM or Ctrl-C, when everything is on the disk.
+def make_server(application: Application, settings: Settings) -> uvicorn.Server:
+    """Return the server of an application.
 
     Raises
     ------
@@ -60,10 +61,22 @@ def run(application: Application, settings: Settings) -> None:
     arguments = uvicorn_arguments(
         settings.host, settings.port, has_keys=bool(settings.keys_file), tls=settings.tls
     )
+    arguments["http"] = HotProtocol
+    return _Server(uvicorn.Config(application.app, log_config=None, **arguments), application)
+
+
+def run(application: Application, settings: Settings) -> None:
+    """Serve; returns after SIGTERM or Ctrl-C, when everything is on the disk.
+
+    Raises
+    ------
+    InputError
+        If the service must not listen where it is told to.
+    """
+    server = make_server(application, settings)
     logging.basicConfig(
         handlers=[_Structured(make_logger(redact_secrets))], level=logging.INFO, force=True
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    config = uvicorn.Config(application.app, log_config=None, **arguments)
     with suppress(KeyboardInterrupt):  # how it is told to stop
-        _Server(config, application).run()
+        server.run()

@@ -6,6 +6,7 @@ What needs numpy, the scenarios of portfolio what-if, is in :mod:`.whatif` and :
 from .app import make_app
 from .context import Additions, UpdatesPort
 from .gate import Gate
+from .hot import HotWork
 from .problems import PROBLEMS, Problem, ProblemError
 from .settings import HttpSettings
 from .simulate import Part, Position, Simulation, SimulationRequest
@@ -14,6 +15,7 @@ __all__ = [
     "PROBLEMS",
     "Additions",
     "Gate",
+    "HotWork",
     "HttpSettings",
     "Part",
     "Position",

@@ -16,6 +16,7 @@ from ..security import Authenticator, RateLimiter
 from .context import Additions, Context
 from .door import Door
 from .gate import Gate
+from .hot import HotRead, HotTable, HotWork
 from .idempotency import Ledger
 from .once import EntryFile, Once
 from .openapi import document
@@ -94,13 +95,36 @@ def make_app(
         commands=_once("commands", clock, settings, state_dir),
     )
     limiter = RateLimiter() if limiter is None else limiter
+    door = Door(authenticator, limiter=limiter, limits=settings.rates)
     return Gate(
         _fastapi(context),
-        door=Door(authenticator, limiter=limiter, limits=settings.rates),
-        reads=context.reads,
-        simulate=context.simulate,
+        door=door,
+        hot=_hot(context, door),
         settings=settings,
         observer=additions.observer,
+    )
+
+
+def _hot(context: Context, door: Door) -> HotTable:
+    reads, simulate, settings = context.reads, context.simulate, context.settings
+    return HotTable(
+        [
+            HotRead(template="/v1/margins/{instrument}", ready=reads.ready_margin),
+            HotRead(template="/v1/forecasts/{instrument}", ready=reads.ready_forecast),
+        ],
+        [
+            HotWork(
+                template="/v1/portfolios:simulate",
+                answer=lambda name, body: simulate(body),
+                typed=True,
+            ),
+            *context.additions.works,
+        ],
+        door=door,
+        clock=context.clock,
+        limits=settings.body,
+        timeout_s=settings.timeout_s,
+        observer=context.additions.observer,
     )
 
 

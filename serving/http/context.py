@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 
 from ..ports import Clock, ServicePort
 from .answers import Answer
-from .gate import Observer
+from .hot import HotWork, Observer
 from .once import Once
 from .reads import Reads
 from .settings import HttpSettings
@@ -38,6 +38,9 @@ class Additions(Struct, frozen=True, kw_only=True):
         Exposition text of the metrics, and its media type.
     observer : callable or None
         Told path template, HTTP status and seconds of every answer.
+    works : sequence of HotWork
+        Computations on the body of a POST that go around FastAPI; their routes are among `routes`
+        as well.
     routes : sequence of routes
         Streams, inference and the page; they come last, behind the same door.
     lifespan : callable or None
@@ -47,6 +50,7 @@ class Additions(Struct, frozen=True, kw_only=True):
     updates: UpdatesPort | None = None
     metrics: Callable[[], tuple[bytes, str]] | None = None
     observer: Observer | None = None
+    works: Sequence[HotWork] = ()
     routes: Sequence[BaseRoute] = ()
     lifespan: Callable[[FastAPI], Any] | None = None
 

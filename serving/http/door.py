@@ -61,15 +61,25 @@ class Door:
         self._authenticator, self._limiter, self._limits = authenticator, limiter, limits
         self._open = not authenticator.has_keys
 
-    def quick(self, headers: Headers, address: str, need: Scope) -> Guest | None:
-        """Let in a request that is in order; None leaves it to :meth:`enter` to say why not."""
-        if self._open and not self._is_local(headers):
-            return None
-        found = self._authenticator.authenticate(headers.get(b"authorization"), address=address)
+    def quick(self, authorization: bytes | None, address: str, need: Scope) -> Allowance | None:
+        """Let in a request of which :meth:`is_usual` holds; None leaves it to :meth:`enter`.
+
+        Whether the rate allows it is for the caller to look at: it was counted.
+        """
+        found = self._authenticator.authenticate(authorization, address=address)
         if isinstance(found, Refusal) or need not in found.scopes:
             return None
-        allowance = self._take(found, address)
-        return Guest(found, allowance) if allowance.allowed else None
+        return self._take(found, address)
+
+    def is_usual(self, headers: Headers, *, changes: bool) -> bool:
+        """Return whether only the key of a request is left to look at; as :meth:`check_site`."""
+        if self._is_proxied(headers):
+            return False
+        try:
+            self.check_site(headers, changes=changes)
+        except ProblemError:
+            return False
+        return True
 
     def enter(
         self,
@@ -110,7 +120,7 @@ class Door:
             raise self._forbidden(found, need, address)
         allowance = self._take(found, address)
         if not allowance.allowed:
-            raise _too_many(allowance)
+            raise too_many(allowance)
         return Guest(found, allowance)
 
     def check_site(self, headers: Headers, *, changes: bool) -> None:
@@ -155,7 +165,7 @@ class Door:
         """Return the answer to a caller who is not believed; it counts against their address."""
         allowance = self._limiter.take(f"stranger {address}", self._limits.stranger)
         if not allowance.allowed:
-            return _too_many(allowance)
+            return too_many(allowance)
         said = EXPLANATIONS[refusal]
         if self._open and refusal in (Refusal.MISSING, Refusal.UNKNOWN):
             said = "No keys are configured: only this machine may read and simulate, without a key."
@@ -166,7 +176,7 @@ class Door:
     def _forbidden(self, found: Principal, need: Scope, address: str) -> ProblemError:
         allowance = self._take(found, address)
         if not allowance.allowed:
-            return _too_many(allowance)
+            return too_many(allowance)
         said = f"This needs a key with the scope {need.value}."
         if found is LOOPBACK:
             said += " No keys are configured: create one and name its file in keys_file."
@@ -179,9 +189,6 @@ class Door:
             return own
         shared = self._limiter.take(f"address {address}", self._limits.address)
         return own if shared.allowed else shared
-
-    def _is_local(self, headers: Headers) -> bool:
-        return _host(headers) in _LOCAL and not self._is_proxied(headers)
 
     def _is_proxied(self, headers: Headers) -> bool:
         """Whether somebody else stands behind an address of this machine."""
@@ -197,7 +204,8 @@ def rate_headers(allowance: Allowance) -> tuple[Header, ...]:
     )
 
 
-def _too_many(allowance: Allowance) -> ProblemError:
+def too_many(allowance: Allowance) -> ProblemError:
+    """Return the answer to a request that the rate does not allow."""
     wait = max(1, math.ceil(allowance.wait_s))
     return ProblemError(
         RATE_LIMITED,

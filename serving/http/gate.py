@@ -1,16 +1,13 @@
-"""What stands before FastAPI: the checks, the fast path, limits, headers and timeouts."""
+"""What stands before FastAPI: the checks, limits, headers and timeouts."""
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
 from ..security import (
-    DATA_HEADERS,
-    DATA_HEADERS_TLS,
     Excess,
     Scope,
     SignedRequest,
@@ -22,8 +19,9 @@ from ..security import (
 )
 from ..security.limits import App, Message, Receive, Send
 from .access import scope_needed
-from .answers import Answer, Header
+from .answers import Answer, Header, dressed, trace_header
 from .door import Door, Guest, rate_headers
+from .hot import HotTable, Observer
 from .problems import (
     BODY_TOO_DEEP,
     BODY_TOO_LARGE,
@@ -36,17 +34,12 @@ from .problems import (
     ProblemError,
     problem_answer,
 )
-from .reads import Reads
 from .settings import HttpSettings
 
 _log = logging.getLogger(__name__)
 Connection = MutableMapping[str, Any]
-Observer = Callable[[str, int, float], None]
-_MARGINS, _FORECASTS = "/v1/margins/", "/v1/forecasts/"
-_SIMULATE = "/v1/portfolios:simulate"
 _READ = Scope.READ  # an attribute of an enumeration costs a look-up through its class
 _BODILESS = ("GET", "HEAD", "OPTIONS")
-_TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _EXCESSES: dict[Excess, tuple[Problem, str]] = {
     Excess.SIZE: (BODY_TOO_LARGE, "A body may have at most {0.size} bytes."),
     Excess.DEPTH: (BODY_TOO_DEEP, "A body may have at most {0.depth} brackets open at once."),
@@ -67,10 +60,9 @@ class Gate:
         Everything that is documented, and what was added.
     door : Door
         Who comes in.
-    reads : Reads
-        Fast reads.
-    simulate : callable
-        Answer to the body of a what-if.
+    hot : HotTable
+        Routes that :class:`.protocol.HotProtocol` answers before a request gets here; computations
+        that come in another form go around FastAPI here.
     settings : HttpSettings
         Limits.
     observer : callable, optional
@@ -82,54 +74,26 @@ class Gate:
         app: App,
         *,
         door: Door,
-        reads: Reads,
-        simulate: Callable[[bytes], Answer],
+        hot: HotTable,
         settings: HttpSettings,
         observer: Observer | None = None,
     ) -> None:
-        self._app, self._door, self._reads = app, door, reads
-        self._simulate, self._settings, self._observer = simulate, settings, observer
+        self._app, self._door, self._hot = app, door, hot
+        self._settings, self._observer = settings, observer
+
+    @property
+    def hot(self) -> HotTable | None:
+        """Routes that may be answered before a request gets here; None if none may."""
+        return self._hot if self._settings.fast_path else None
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            if self._settings.fast_path and scope["method"] == "GET":
-                messages = self._fast(scope)
-                if messages is not None:
-                    await send(messages[0])
-                    await send(messages[1])
-                    return
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         else:
             await self._app(scope, receive, send)
-
-    def _fast(self, scope: Connection) -> tuple[Message, Message] | None:
-        """Answer a read that succeeds; everything else, and every refusal, goes the long way."""
-        path: str = scope["path"]
-        if path.startswith(_MARGINS):
-            read, instrument, route = self._reads.margin, path[12:], "/v1/margins/{instrument}"
-            if path.endswith("/history"):
-                return None
-        elif path.startswith(_FORECASTS):
-            read, instrument, route = self._reads.forecast, path[14:], "/v1/forecasts/{instrument}"
-        else:
-            return None
-        started = time.perf_counter() if self._observer else 0.0
-        headers = dict(scope["headers"])
-        client = scope["client"]
-        answer = read(instrument, headers.get(b"if-none-match"))
-        if answer is None or scope["query_string"]:
-            return None
-        guest = self._door.quick(headers, client[0] if client else "", _READ)
-        if guest is None:
-            return None
-        if self._observer:
-            self._observer(route, answer.status, time.perf_counter() - started)
-        usual = DATA_HEADERS_TLS if scope["scheme"] == "https" else DATA_HEADERS
-        more = (*rate_headers(guest.allowance), *usual, *_trace_header(headers.get(b"traceparent")))
-        return _messages(answer, more)
 
     async def _serve(self, scope: Connection, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -141,12 +105,12 @@ class Gate:
         except ProblemError as error:
             answer = error.answer()
         except Exception:
-            _log.exception("an error while answering %s %s", scope["method"], _route(scope))
+            _log.exception("an error while answering %s %s", scope["method"], self._route(scope))
             answer = problem_answer(INTERNAL, "The service made an error; it was written down.")
         if answer is not None and not ending.status:
             await answer.send(ending.send)
         if self._observer is not None:
-            self._observer(_route(scope), ending.status, time.perf_counter() - started)
+            self._observer(self._route(scope), ending.status, time.perf_counter() - started)
 
     async def _answer(
         self, scope: Connection, receive: Receive, ending: "_Ending"
@@ -159,12 +123,15 @@ class Gate:
         guest, body = await self._admit(scope, headers, receive)
         ending.guest = guest
         scope.setdefault("state", {})["principal"] = guest.principal
+        hot = None
         if body is not None:
-            if method == "POST" and path == _SIMULATE and self._settings.fast_path:
-                return self._simulate(body)
+            hot = self._hot.work(path) if method == "POST" and self._settings.fast_path else None
             receive = replay_body(body, receive)
         try:
             async with asyncio.timeout(self._settings.timeout_s) as ending.timeout:
+                if hot is not None and body is not None:
+                    found = hot[0].answer(hot[1], body)
+                    return found if isinstance(found, Answer) else await found
                 await self._app(scope, receive, ending.send)
         except TimeoutError:
             if ending.timeout is not None and ending.timeout.expired():
@@ -180,7 +147,8 @@ class Gate:
         address = client[0] if client else ""
         need = scope_needed(scope["method"], scope["path"])
         authorization = headers.get(b"authorization")
-        typed = scope["path"] == _SIMULATE
+        work = self._hot.work(scope["path"])
+        typed = work is not None and work[0].typed
         has_body = scope["method"] not in _BODILESS
         if authorization is None or not is_signature(authorization):
             guest = self._door.enter(headers, address, need)
@@ -218,6 +186,14 @@ class Gate:
         if found and kind != b"application/json":
             raise ProblemError(UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
         return found
+
+    def _route(self, scope: Connection) -> str:
+        """Return the template of a path, for counting."""
+        route = scope.get("route")
+        if route is not None:
+            return str(getattr(route, "path_format", getattr(route, "path", "other")))
+        work = self._hot.work(scope["path"])
+        return "other" if work is None else work[0].template
 
     async def _socket(self, scope: Connection, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -263,38 +239,14 @@ class _Ending:
         extra: list[Header] = []
         if self.guest is not None and b"ratelimit-limit" not in present:
             extra.extend(rate_headers(self.guest.allowance))
-        extra.extend(_trace_header(self.trace))
-        return with_security([*headers, *extra], scheme=self._scope["scheme"])
-
-
-def _messages(answer: Answer, more: tuple[Header, ...]) -> tuple[Message, Message]:
-    headers = [*answer.headers, *more]
-    if answer.status != 304:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    return (
-        {"type": "http.response.start", "status": answer.status, "headers": headers},
-        {"type": "http.response.body", "body": answer.body},
-    )
-
-
-def _trace_header(trace: bytes | None) -> tuple[Header, ...]:
-    """Return the W3C traceparent of the request again, if it is one."""
-    if trace is None or not _TRACE.fullmatch(trace):
-        return ()
-    return ((b"traceparent", trace),)
+        trace = trace_header(self.trace)
+        return dressed([*headers, *extra], trace=trace, scheme=self._scope["scheme"])
 
 
 def _target(scope: Connection) -> bytes:
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope["query_string"]
     return path + b"?" + query if query else path
-
-
-def _route(scope: Connection) -> str:
-    route = scope.get("route")
-    if route is None:
-        return _SIMULATE if scope["path"] == _SIMULATE else "other"
-    return str(getattr(route, "path_format", getattr(route, "path", "other")))
 
 
 async def _deny(scope: Connection, receive: Receive, send: Send, answer: Answer) -> None:

@@ -12,12 +12,27 @@ _NO_CACHE: Header = (b"cache-control", b"no-cache")
 _encode = Encoder().encode
 
 
-class _Ready(Struct, frozen=True):
-    """What can be said of a quote before anybody asks."""
+class Ready(Struct, frozen=True, kw_only=True):
+    """What can be said of a quote before anybody asks.
+
+    Attributes
+    ----------
+    row : EncodedQuote
+        It.
+    body : bytes
+        What is sent of it.
+    headers : tuple of headers
+        Those that do not change while it is the last one.
+    start, start_unchanged : bytes
+        Status line and headers of the answer as they are sent, and of the one that says that
+        nothing has changed.
+    """
 
     row: EncodedQuote
     body: bytes
     headers: tuple[Header, ...]
+    start: bytes
+    start_unchanged: bytes
 
 
 class Reads:
@@ -33,28 +48,38 @@ class Reads:
 
     def __init__(self, table: QuoteTable, *, clock: Clock) -> None:
         self._table, self._now = table, clock.now
-        self._margins: dict[str, _Ready] = {}
-        self._forecasts: dict[str, _Ready] = {}
+        self._margins: dict[str, Ready] = {}
+        self._forecasts: dict[str, Ready] = {}
 
     def margin(self, instrument: str, if_none_match: bytes | None) -> Answer | None:
         """Return the last quote, or 304; None if there is no such instrument."""
+        ready = self.ready_margin(instrument)
+        return None if ready is None else self._answer(ready, if_none_match)
+
+    def forecast(self, instrument: str, if_none_match: bytes | None) -> Answer | None:
+        """Return the calculation of the last quote, or 304; None if there is none."""
+        ready = self.ready_forecast(instrument)
+        return None if ready is None else self._answer(ready, if_none_match)
+
+    def ready_margin(self, instrument: str) -> Ready | None:
+        """Return the last quote as it is sent; None if there is no such instrument."""
         row = self._table.rows.get(instrument)
         if row is None:
             return None
         known = self._margins.get(instrument)
         if known is None or known.row is not row:
             known = self._margins[instrument] = _ready(row, row.body)
-        return self._answer(known, if_none_match)
+        return known
 
-    def forecast(self, instrument: str, if_none_match: bytes | None) -> Answer | None:
-        """Return the calculation of the last quote, or 304; None if there is none."""
+    def ready_forecast(self, instrument: str) -> Ready | None:
+        """Return the calculation of the last quote as it is sent; None if there is none."""
         row = self._table.rows.get(instrument)
         if row is None or row.quote.calculation is None:
             return None
         known = self._forecasts.get(instrument)
         if known is None or known.row is not row:
             known = self._forecasts[instrument] = _ready(row, _encode(row.quote.calculation))
-        return self._answer(known, if_none_match)
+        return known
 
     def row(self, instrument: str) -> EncodedQuote:
         """Return the last quote.
@@ -75,7 +100,7 @@ class Reads:
         said = f"{instrument} has the fixed margin: {quote.reason or 'nothing was computed yet'}."
         return ProblemError(NO_FORECAST, said)
 
-    def _answer(self, ready: _Ready, if_none_match: bytes | None) -> Answer:
+    def _answer(self, ready: Ready, if_none_match: bytes | None) -> Answer:
         headers, observed_at = ready.headers, ready.row.quote.observed_at
         if observed_at:
             age = (self._now() - observed_at) // 1_000_000_000
@@ -85,9 +110,18 @@ class Reads:
         return Answer(body=ready.body, headers=headers)
 
 
-def _ready(row: EncodedQuote, body: bytes) -> _Ready:
+def _ready(row: EncodedQuote, body: bytes) -> Ready:
     status = row.quote.status.value.encode()
-    return _Ready(row, body, (JSON, (b"etag", row.etag), _NO_CACHE, (b"foremargin-status", status)))
+    headers = (JSON, (b"etag", row.etag), _NO_CACHE, (b"foremargin-status", status))
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    length = b"content-length: %d\r\n" % len(body)
+    return Ready(
+        row=row,
+        body=body,
+        headers=headers,
+        start=b"".join((b"HTTP/1.1 200 OK\r\n", *lines, length)),
+        start_unchanged=b"".join((b"HTTP/1.1 304 Not Modified\r\n", *lines[1:])),
+    )
 
 
 def matches(if_none_match: bytes, *, etag: bytes) -> bool:

@@ -29,7 +29,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     idempotency_s : float
         For how long an Idempotency-Key is remembered.
     fast_path : bool
-        Whether reads of one instrument and what-if go around FastAPI; the answers are the same.
+        Whether hot routes go around FastAPI, and under :class:`.protocol.HotProtocol` around ASGI;
+        the answers are the same.
     """
 
     body: BodyLimits = BodyLimits()

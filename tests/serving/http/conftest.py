@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Stat
 from foremargin.serving.security import Authenticator, KeyStore, Rate, RateLimiter, Scope
 from foremargin.serving.security import create_key as create
 from foremargin.serving.table import QuoteTable
+
+from .wires import Server
 
 START = 1_700_000_000_000_000_000
 SECOND = 10**9
@@ -259,3 +262,24 @@ class Caller:
 def call() -> Iterator[Caller]:
     with asyncio.Runner() as runner:
         yield Caller(runner)
+
+
+@pytest.fixture
+def run():
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def both(build):
+    """Return a function that makes the hot way and the long way of the same service."""
+
+    def make(**rest):
+        long = msgspec.structs.replace(rest.pop("settings", HttpSettings()), fast_path=False)
+        quick = msgspec.structs.replace(long, fast_path=True)
+        return (
+            Server(build(settings=quick, **rest)),
+            Server(build(settings=long, **rest), hot=False),
+        )
+
+    return make

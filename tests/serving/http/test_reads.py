@@ -1,7 +1,6 @@
 """Reads: the fast path answers what the documented routes answer, byte for byte."""
 
 import json
-from itertools import product
 
 import msgspec
 import pytest
@@ -30,33 +29,6 @@ URLS = (
     *("/v1/margins/BTC-PERP/history", "/v1/forecasts/BTC-PERP", "/v1/forecasts/NEW-PERP"),
     *("/v1/forecasts/NONE", "/v1/margins/BTC-PERP?x=1"),
 )
-
-
-@pytest.mark.parametrize("who", ["read", "simulate", "nobody", "wrong"])
-def test_the_fast_path_answers_what_fastapi_answers(build, call, tokens, clock, who):
-    clock.step(7.5)
-    token = {"nobody": "", "wrong": "fm_x"}.get(who) or tokens.get(who, "")
-    apps = [build(settings=HttpSettings(fast_path=fast)) for fast in (True, False)]
-    for url, tag in product(URLS, ("", '"no"', "*", "its own")):
-        if tag == "its own":
-            tag = call(apps[0], "GET", url, token=token).headers.get("etag", "")
-            call(apps[1], "GET", url, token=token)
-        headers = {"traceparent": TRACE, **({"if-none-match": tag} if tag else {})}
-        fast, slow = (call(app, "GET", url, token=token, headers=headers) for app in apps)
-        assert fast.status_code == slow.status_code
-        assert fast.content == slow.content
-        assert sorted(fast.headers.multi_items()) == sorted(slow.headers.multi_items())
-
-
-def test_the_fast_path_is_what_answered(build, call, tokens, monkeypatch):
-    app = build()
-
-    async def never(*_: object) -> None:
-        raise AssertionError("the long way was taken")
-
-    monkeypatch.setattr(app, "_app", never)
-    for url in ("/v1/margins/BTC-PERP", "/v1/forecasts/BTC-PERP"):
-        assert call(app, "GET", url, token=tokens["read"]).status_code == 200
 
 
 def test_a_margin_is_the_bytes_of_the_table(build, call, tokens, service):
