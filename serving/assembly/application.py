@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from ... import __version__
 from ...errors import ForemarginError, InputError
-from ..http import Additions, Gate, make_app
+from ..http import Additions, Gate, Infer, make_app
 from ..journal import Snapshot, Snapshots
 from ..monitor import (
     CONTENT_TYPE,
@@ -64,6 +64,8 @@ class Deployment:
         What ``activate``, ``rollback`` and ``shadow`` ask.
     routes : tuple of routes
         The Open Inference Protocol of the bundle's network.
+    infer : callable or None
+        What those routes answer with, for the API to ask without them.
     correlation : array, shape (n, n), or None
         Of the instruments, for what-if; None begins with 0.5 for every pair.
     follow : callable or None
@@ -74,6 +76,7 @@ class Deployment:
     calculator: CalculatorHost
     bundles: Any = None
     routes: tuple[BaseRoute, ...] = ()
+    infer: Infer | None = None
     correlation: Array | None = None
     follow: Callable[[], bool] | None = None
 
@@ -148,6 +151,7 @@ class Application:
                 metrics=lambda: (self.metrics.render(), CONTENT_TYPE),
                 observer=self.metrics.request,
                 routes=self._routes(deployment.routes),
+                infer=deployment.infer,
                 lifespan=self._lifespan,
             ),
         )

@@ -5,7 +5,7 @@ What needs numpy, the scenarios of portfolio what-if, is in :mod:`.whatif` and :
 
 from .app import make_app
 from .context import Additions, UpdatesPort
-from .gate import Gate
+from .gate import Gate, Infer
 from .problems import PROBLEMS, Problem, ProblemError
 from .settings import HttpSettings
 from .simulate import Part, Position, Simulation, SimulationRequest
@@ -15,6 +15,7 @@ __all__ = [
     "Additions",
     "Gate",
     "HttpSettings",
+    "Infer",
     "Part",
     "Position",
     "Problem",

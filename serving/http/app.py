@@ -99,6 +99,7 @@ def make_app(
         door=Door(authenticator, limiter=limiter, limits=settings.rates),
         reads=context.reads,
         simulate=context.simulate,
+        infer=additions.infer,
         settings=settings,
         observer=additions.observer,
     )

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 
 from ..ports import Clock, ServicePort
 from .answers import Answer
-from .gate import Observer
+from .gate import Infer, Observer
 from .once import Once
 from .reads import Reads
 from .settings import HttpSettings
@@ -40,6 +40,9 @@ class Additions(Struct, frozen=True, kw_only=True):
         Told path template, HTTP status and seconds of every answer.
     routes : sequence of routes
         Streams, inference and the page; they come last, behind the same door.
+    infer : callable or None
+        Answers a body of the Open Inference Protocol to the model of a name, with HTTP status and
+        JSON; the routes have it too.
     lifespan : callable or None
         Asynchronous context manager of the application, around everything that it answers.
     """
@@ -48,6 +51,7 @@ class Additions(Struct, frozen=True, kw_only=True):
     metrics: Callable[[], tuple[bytes, str]] | None = None
     observer: Observer | None = None
     routes: Sequence[BaseRoute] = ()
+    infer: Infer | None = None
     lifespan: Callable[[FastAPI], Any] | None = None
 
 

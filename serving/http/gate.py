@@ -42,8 +42,11 @@ from .settings import HttpSettings
 _log = logging.getLogger(__name__)
 Connection = MutableMapping[str, Any]
 Observer = Callable[[str, int, float], None]
+Inferred = tuple[int, bytes]
+Infer = Callable[[str, bytes], "Inferred | asyncio.Future[Inferred]"]
 _MARGINS, _FORECASTS = "/v1/margins/", "/v1/forecasts/"
 _SIMULATE = "/v1/portfolios:simulate"
+_MODELS, _INFER = "/v2/models/", "/infer"
 _READ = Scope.READ  # an attribute of an enumeration costs a look-up through its class
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -71,6 +74,8 @@ class Gate:
         Fast reads.
     simulate : callable
         Answer to the body of a what-if.
+    infer : callable, optional
+        Answer, now or later, to the body of an inference by the model of a name.
     settings : HttpSettings
         Limits.
     observer : callable, optional
@@ -85,9 +90,10 @@ class Gate:
         reads: Reads,
         simulate: Callable[[bytes], Answer],
         settings: HttpSettings,
+        infer: Infer | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._app, self._door, self._reads = app, door, reads
+        self._app, self._door, self._reads, self._infer = app, door, reads, infer
         self._simulate, self._settings, self._observer = simulate, settings, observer
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -162,6 +168,10 @@ class Gate:
         if body is not None:
             if method == "POST" and path == _SIMULATE and self._settings.fast_path:
                 return self._simulate(body)
+            if method == "POST" and self._settings.fast_path and _is_inference(path):
+                answer = await self._inferred(path[len(_MODELS) : -len(_INFER)], body, headers)
+                if answer is not None:
+                    return answer
             receive = replay_body(body, receive)
         try:
             async with asyncio.timeout(self._settings.timeout_s) as ending.timeout:
@@ -172,6 +182,22 @@ class Gate:
             raise
         return None
 
+    async def _inferred(self, name: str, body: bytes, headers: dict[bytes, bytes]) -> Answer | None:
+        """Answer an inference; None leaves a version of a model and binary tensors to the route."""
+        if self._infer is None or "/" in name or b"inference-header-content-length" in headers:
+            return None
+        found = self._infer(name, body)
+        if isinstance(found, asyncio.Future):
+            try:
+                async with asyncio.timeout(self._settings.timeout_s) as limit:
+                    found = await found
+            except TimeoutError:
+                if limit.expired():
+                    raise ProblemError(TIMEOUT, "The answer was not there in time.") from None
+                raise
+        status, content = found
+        return Answer(status=status, body=content)
+
     async def _admit(
         self, scope: Connection, headers: dict[bytes, bytes], receive: Receive
     ) -> tuple[Guest, bytes | None]:
@@ -180,7 +206,7 @@ class Gate:
         address = client[0] if client else ""
         need = scope_needed(scope["method"], scope["path"])
         authorization = headers.get(b"authorization")
-        typed = scope["path"] == _SIMULATE
+        typed = scope["path"] == _SIMULATE or _is_inference(scope["path"])
         has_body = scope["method"] not in _BODILESS
         if authorization is None or not is_signature(authorization):
             guest = self._door.enter(headers, address, need)
@@ -284,6 +310,10 @@ def _trace_header(trace: bytes | None) -> tuple[Header, ...]:
     return ((b"traceparent", trace),)
 
 
+def _is_inference(path: str) -> bool:
+    return len(path) > len(_MODELS + _INFER) and path.startswith(_MODELS) and path.endswith(_INFER)
+
+
 def _target(scope: Connection) -> bytes:
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope["query_string"]
@@ -293,7 +323,10 @@ def _target(scope: Connection) -> bytes:
 def _route(scope: Connection) -> str:
     route = scope.get("route")
     if route is None:
-        return _SIMULATE if scope["path"] == _SIMULATE else "other"
+        path = scope["path"]
+        if _is_inference(path):
+            return "/v2/models/{name}/infer"
+        return _SIMULATE if path == _SIMULATE else "other"
     return str(getattr(route, "path_format", getattr(route, "path", "other")))
 
 
