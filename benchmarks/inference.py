@@ -2,7 +2,8 @@
 
 One row of features per request, all outputs, JSON both ways, one process each, taking turns on the
 same machine, with the load generator on it too. MLflow's model is PyTorch in a `pyfunc` that keeps
-its module; ours is the ONNX graph of a bundle. Needs `wrk`; two minutes.
+its module; ours is the ONNX graph of a bundle: by the routes alone, by the routes behind the gate
+(keys, rates, limits), and by the gate, which asks the room itself. Needs `wrk`; four minutes.
 
 - *p50*, *p99*: milliseconds.
 - *processor*: microseconds of processor time of the server per request, all its processes; on a
@@ -21,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +43,58 @@ ROUNDS, SECONDS = 3, 4
 CONNECTIONS = (1, 16)
 
 _OURS = """
-import sys, uvicorn
+import sys, time, uvicorn
 from pathlib import Path
-from foremargin.serving.inference import InferenceModel, InferenceModels, make_inference_router
+from foremargin.serving.assembly.inferring import inference_work
+from foremargin.serving.http.door import Door
+from foremargin.serving.http.gate import Gate
+from foremargin.serving.http.hot import HotTable
+from foremargin.serving.http.protocol import HotProtocol
+from foremargin.serving.http.settings import HttpSettings
+from foremargin.serving.inference import (
+    Inference, InferenceModel, InferenceModels, make_inference_router,
+)
 from foremargin.serving.onnx_model import OnnxModel
+from foremargin.serving.security import Authenticator, Rate, RateLimiter, RateLimits
+
+class Clock:
+    def now(self):
+        return time.time_ns()
+
 models = InferenceModels()
 graph = OnnxModel.load(Path(sys.argv[1]).read_bytes())
 models.replace(InferenceModel(name="network", version="1", graph=graph))
+inference = Inference(models)
+app = make_inference_router(inference)
+if sys.argv[3] != "route":
+    unlimited = Rate(1e7, 10_000_000)
+    settings = HttpSettings(fast_path=sys.argv[3] == "hot")
+    door = Door(
+        Authenticator(None, clock=Clock()),
+        limiter=RateLimiter(),
+        limits=RateLimits(address=unlimited, stranger=unlimited),
+    )
+    hot = HotTable(
+        [],
+        [inference_work(inference.infer)],
+        door=door,
+        clock=Clock(),
+        limits=settings.body,
+        timeout_s=settings.timeout_s,
+    )
+    app = Gate(app, door=door, hot=hot, settings=settings)
 uvicorn.run(
-    make_inference_router(models), host="127.0.0.1", port=int(sys.argv[2]), loop="uvloop",
-    http="httptools", log_level="error", access_log=False,
+    app, host="127.0.0.1", port=int(sys.argv[2]), loop="uvloop",
+    http=HotProtocol if sys.argv[3] == "hot" else "httptools",
+    log_level="error", access_log=False,
 )
 """
+
+_WAYS = {
+    "route": "foremargin, V2, routes alone",
+    "gate": "foremargin, V2, routes behind the gate",
+    "hot": "foremargin, V2, answered in front of it",
+}
 
 _PYFUNC = """
 from pathlib import Path
@@ -111,12 +152,14 @@ def main() -> None:
         return
     fitted, rows = _network()
     with tempfile.TemporaryDirectory() as folder:
-        servers = [_ours(Path(folder), fitted, rows), _mlflow(Path(folder), fitted, rows)]
+        servers = [_ours(Path(folder), fitted, rows, way=way) for way in _WAYS]
+        servers.append(_mlflow(Path(folder), fitted, rows))
         _print_in_process(fitted, rows)
         found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
-        with _running(servers[0]) as first, _running(servers[1]) as second:
+        with ExitStack() as stack:
+            places = [stack.enter_context(_running(server)) for server in servers]
             for _ in range(ROUNDS):
-                for server, place in ((servers[0], first), (servers[1], second)):
+                for server, place in zip(servers, places, strict=True):
                     for connections in CONNECTIONS:
                         measured = _measured(server, place, connections, Path(folder))
                         found.setdefault((server.name, connections), []).append(measured)
@@ -137,7 +180,7 @@ def _network() -> tuple[FittedRegimeNetwork, Array]:
     return fitted, np.nan_to_num(seen.features.values[known][-1_000:])
 
 
-def _ours(folder: Path, fitted: FittedRegimeNetwork, rows: Array) -> Server:
+def _ours(folder: Path, fitted: FittedRegimeNetwork, rows: Array, *, way: str) -> Server:
     path = folder / "model.onnx"
     path.write_bytes(network_onnx(fitted))
     tensor = {
@@ -147,8 +190,8 @@ def _ours(folder: Path, fitted: FittedRegimeNetwork, rows: Array) -> Server:
         "data": rows[-1].tolist(),
     }
     return Server(
-        name="foremargin, V2",
-        command=lambda port: [sys.executable, "-c", _OURS, str(path), str(port)],
+        name=_WAYS[way],
+        command=lambda port: [sys.executable, "-c", _OURS, str(path), str(port), way],
         path="/v2/models/network/infer",
         ready="/v2/health/ready",
         body=json.dumps({"inputs": [tensor]}).encode(),
@@ -263,6 +306,7 @@ def _print_in_process(fitted: FittedRegimeNetwork, rows: Array) -> None:
     print(f"{rows.shape[1]} features, request of {len(body)} bytes; in process, microseconds:")
     for name, call in (
         ("graph, 1 row", lambda: graph.run({"features": rows[-1:]})),
+        ("graph, 16 rows", lambda: graph.run({"features": rows[-16:]})),
         ("graph, 256 rows", lambda: graph.run({"features": rows[-256:]})),
         ("whole request, 1 row", lambda: model.infer(body)),
     ):

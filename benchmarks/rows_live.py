@@ -216,8 +216,8 @@ class Run:
         """Feed all rows."""
         self.clock.move_to(int(self.times[0]) - SECOND)
         async with self.application._lifespan(self.application):  # type: ignore[arg-type]
+            assert isinstance(self.application.publishing, Publishing)
             self.publishing = self.application.publishing
-            assert isinstance(self.publishing, Publishing)
             while self.host.fault or self.application.service.core.calculator_fault:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(2.0)

@@ -41,6 +41,7 @@ from ..table import QuoteTable
 from .backlog import Backlog
 from .correlations import Array, LiveScenarios
 from .feeds import Feed
+from .inferring import Infer, inference_work
 from .publishing import Publishing
 from .remembering import Remembering
 from .settings import PublishSettings, Settings
@@ -65,6 +66,8 @@ class Deployment:
         What ``activate``, ``rollback`` and ``shadow`` ask.
     routes : tuple of routes
         The Open Inference Protocol of the bundle's network.
+    infer : callable or None
+        What those routes answer with, for the API to ask without them.
     correlation : array, shape (n, n), or None
         Of the instruments, for what-if; None begins with 0.5 for every pair.
     follow : callable or None
@@ -75,6 +78,7 @@ class Deployment:
     calculator: CalculatorHost
     bundles: Any = None
     routes: tuple[BaseRoute, ...] = ()
+    infer: Infer | None = None
     correlation: Array | None = None
     follow: Callable[[], bool] | None = None
 
@@ -156,6 +160,7 @@ class Application:
                 metrics=lambda: (self.metrics.render(), CONTENT_TYPE),
                 observer=self.metrics.request,
                 routes=self._routes(deployment.routes),
+                works=() if deployment.infer is None else (inference_work(deployment.infer),),
                 lifespan=self._lifespan,
             ),
         )

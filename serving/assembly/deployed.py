@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ...bundles import read_promotion, read_verified, trusted_key
 from ...errors import InputError
 from ..bundles import BundleStore, LoadedBundle
-from ..inference import InferenceModel, InferenceModels, make_inference_router
+from ..inference import Inference, InferenceModel, InferenceModels, make_inference_router
 from ..journal import Snapshots
 from ..service import CalculatorProcess
 from .application import Application, Deployment
@@ -131,6 +131,7 @@ def run_deployed(settings: Settings) -> None:
     if settings.bundle:
         store.activate(settings.bundle, by="command line")
     bundles = ServedBundles(store)
+    inference = Inference(bundles.models)
     deployment = Deployment(
         instruments=bundles.instruments,
         calculator=CalculatorProcess(
@@ -140,7 +141,8 @@ def run_deployed(settings: Settings) -> None:
             settings=settings.process,
         ),
         bundles=bundles,
-        routes=tuple(make_inference_router(bundles.models).routes),
+        routes=tuple(make_inference_router(inference).routes),
+        infer=inference.infer,
         follow=_follower(bundles, settings.follow),
     )
     run(Application(settings, deployment), settings)

@@ -13,8 +13,11 @@ LARGEST_HEAD = 8_192  # bytes of all headers
 _BLOCK = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: ?[!-~](?:[\t -~]*[!-~])?\r\n)++")
 _FIELD = re.compile(rb"([^:]+): ?([^\r]+)\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
+SPLITTING = b"inference-header-content-length"
+"""Says that a body is JSON up to there and binary behind it, which only the long way refuses."""
+
 _FRAMING = frozenset(
-    {b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade", b"proxy-connection"}
+    {b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade", b"proxy-connection", SPLITTING}
 )
 
 

@@ -21,6 +21,7 @@ from ..security.limits import App, Message, Receive, Send
 from .access import scope_needed
 from .answers import Answer, Header, dressed, trace_header
 from .door import Door, Guest, rate_headers
+from .framing import SPLITTING
 from .hot import HotTable, Observer
 from .problems import (
     BODY_TOO_DEEP,
@@ -125,7 +126,8 @@ class Gate:
         scope.setdefault("state", {})["principal"] = guest.principal
         hot = None
         if body is not None:
-            hot = self._hot.work(path) if method == "POST" and self._settings.fast_path else None
+            if method == "POST" and self._settings.fast_path and SPLITTING not in headers:
+                hot = self._hot.work(path)
             receive = replay_body(body, receive)
         try:
             async with asyncio.timeout(self._settings.timeout_s) as ending.timeout:

@@ -1,8 +1,9 @@
 """Models that can be asked, by name and version."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,32 @@ Array = NDArray[np.float64]
 
 _NULLABLE = frozenset({"features"})  # a feature may be unknown, and the network is told so
 _TOLD = ("features", "horizons", "tail_probabilities", "window_channels")
+
+
+MOST_ROWS = 64
+"""Rows of one call of the graph: more share no more of its costs, and would make others wait."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Question:
+    """A request that fits its model.
+
+    Attributes
+    ----------
+    feeds : dict of str to array
+        Every input, `n_rows` long.
+    outputs : list of str
+        Those that are asked for.
+    id : str or None
+        Given back.
+    n_rows : int
+        Length of the batch, at least one.
+    """
+
+    feeds: dict[str, Array]
+    outputs: list[str]
+    id: str | None
+    n_rows: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +85,7 @@ class InferenceModel:
         }
 
     def infer(self, body: bytes) -> bytes:
-        """Answer a request.
+        """Answer a request by itself, in this thread.
 
         Parameters
         ----------
@@ -75,18 +102,79 @@ class InferenceModel:
         InputError
             If the request does not fit the model.
         """
+        return self.answer(self.read(body))
+
+    def read(self, body: bytes) -> Question:
+        """Read a request and check all of it, so that computing it harms nobody.
+
+        Raises
+        ------
+        InputError
+            If the request does not fit the model.
+        """
         request = read_request(body)
         outputs = self._outputs(request)
-        found = self.graph.run(self._feeds(request), outputs)
+        feeds = self._feeds(request)
+        n_rows = min(len(array) for array in feeds.values())
+        return Question(feeds=feeds, outputs=outputs, id=request.id, n_rows=n_rows)
+
+    def answer(self, question: Question) -> bytes:
+        """Return the answer to a question of any length, as JSON.
+
+        Raises
+        ------
+        InputError
+            If the graph cannot be computed for it.
+        """
+        if question.n_rows <= MOST_ROWS:
+            return self.answer_all([question])[0]
+        parts = [
+            self.graph.run({k: v[at : at + MOST_ROWS] for k, v in question.feeds.items()})
+            for at in range(0, question.n_rows, MOST_ROWS)
+        ]
+        found = {name: np.concatenate([part[name] for part in parts]) for name in question.outputs}
+        return self._encoded(question, {k: (v.shape, v.ravel().tolist()) for k, v in found.items()})
+
+    def answer_all(self, questions: Sequence[Question]) -> list[bytes]:
+        """Return the answers to some questions by one call of the graph, each as JSON.
+
+        Parameters
+        ----------
+        questions : sequence of Question
+            At most :data:`MOST_ROWS` rows together.
+
+        Raises
+        ------
+        InputError
+            If the graph cannot be computed for one of them.
+        """
+        feeds = questions[0].feeds
+        if len(questions) > 1:
+            feeds = {k: np.concatenate([one.feeds[k] for one in questions]) for k in feeds}
+        # All outputs: those that nobody asked for would be computed on the way to the others.
+        found = self.graph.run(feeds)
+        rows = {k: values.reshape(len(values), -1).tolist() for k, values in found.items()}
+        answers, at = [], 0
+        for one in questions:
+            upto = at + one.n_rows
+            mine = {
+                name: ((one.n_rows, *found[name].shape[1:]), _joined(rows[name][at:upto]))
+                for name in one.outputs
+            }
+            answers.append(self._encoded(one, mine))
+            at = upto
+        return answers
+
+    def _encoded(
+        self, question: Question, found: Mapping[str, tuple[tuple[int, ...], list[float]]]
+    ) -> bytes:
         response = InferResponse(
             model_name=self.name,
             model_version=self.version,
-            id=request.id,
+            id=question.id,
             outputs=[
-                ResponseTensor(
-                    name=name, shape=values.shape, datatype="FP64", data=values.ravel().tolist()
-                )
-                for name, values in found.items()
+                ResponseTensor(name=name, shape=shape, datatype="FP64", data=data)
+                for name, (shape, data) in found.items()
             ],
         )
         return encode(response)
@@ -156,3 +244,7 @@ class InferenceModels:
 
 def _described(tensor: TensorInfo) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": "FP64", "shape": list(tensor.shape)}
+
+
+def _joined(rows: list[list[float]]) -> list[float]:
+    return rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))

@@ -1,6 +1,5 @@
 """Routes of the Open Inference Protocol (V2) over HTTP."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -9,25 +8,22 @@ from starlette.types import Receive, Scope, Send
 
 from ... import __version__
 from ...errors import InputError
+from .batches import Answer, Inference, refusal
 from .messages import LARGEST_BODY, encode
-from .model import InferenceModel, InferenceModels
+from .model import InferenceModel
 
-_SMALL_BODY = 64 * 2**10  # longer ones are computed beside the loop, so that others need not wait
-_AT_ONCE = 2
-
-Answer: TypeAlias = tuple[int, bytes]
 Handler: TypeAlias = Callable[[Scope, Receive], Awaitable[Answer | None]]
 
 
-def make_inference_router(models: InferenceModels) -> Router:
+def make_inference_router(inference: Inference) -> Router:
     """Return the routes under ``/v2``; anything else under it gets an error of the protocol.
 
     Parameters
     ----------
-    models : InferenceModels
-        What can be asked; it may change while the routes are in use.
+    inference : Inference
+        What can be asked, and answers; its models may change while the routes are in use.
     """
-    routes = _Routes(models)
+    routes = _Routes(inference)
     found: list[Route] = [
         Route("/v2", _Endpoint(routes.server)),
         Route("/v2/health/live", _Endpoint(routes.live)),
@@ -53,13 +49,13 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json")]
         if scope["method"] not in self._methods:
-            status, body = _error(405, f"the method must be one of {sorted(self._methods)}")
+            status, body = refusal(405, f"the method must be one of {sorted(self._methods)}")
             headers.append((b"allow", ", ".join(sorted(self._methods)).encode()))
         else:
             try:
                 answer = await self._handler(scope, receive)
             except InputError as error:
-                answer = _error(400, str(error))
+                answer = refusal(400, str(error))
             if answer is None:
                 return  # whoever asked has gone
             status, body = answer
@@ -70,9 +66,8 @@ class _Endpoint:
 
 
 class _Routes:
-    def __init__(self, models: InferenceModels) -> None:
-        self._models = models
-        self._room = asyncio.Semaphore(_AT_ONCE)
+    def __init__(self, inference: Inference) -> None:
+        self._inference, self._models = inference, inference.models
 
     async def server(self, scope: Scope, receive: Receive) -> Answer:
         return 200, encode({"name": "foremargin", "version": __version__, "extensions": []})
@@ -87,46 +82,36 @@ class _Routes:
     async def model(self, scope: Scope, receive: Receive) -> Answer:
         model = self._found(scope)
         if model is None:
-            return self._unknown(scope)
+            return self._inference.unknown(scope["path_params"]["name"])
         return 200, encode(model.metadata(self._models.versions(model.name)))
 
     async def model_ready(self, scope: Scope, receive: Receive) -> Answer:
         model = self._found(scope)
         if model is None:
-            return self._unknown(scope)
+            return self._inference.unknown(scope["path_params"]["name"])
         return 200, encode({"name": model.name, "ready": True})
 
     async def infer(self, scope: Scope, receive: Receive) -> Answer | None:
-        model = self._found(scope)
-        if model is None:
-            return self._unknown(scope)
+        if self._found(scope) is None:
+            return self._inference.unknown(scope["path_params"]["name"])
         for name, _ in scope["headers"]:
             if name == b"inference-header-content-length":
-                return _error(415, "tensors must be JSON here; leave the binary extension out")
+                return refusal(415, "tensors must be JSON here; leave the binary extension out")
         body = await _read_body(scope, receive)
         if body is None:
             return None
         if len(body) > LARGEST_BODY:
-            return _error(413, f"a request must be at most {LARGEST_BODY} bytes; send fewer rows")
-        if len(body) <= _SMALL_BODY:
-            return 200, model.infer(body)
-        async with self._room:
-            return 200, await asyncio.to_thread(model.infer, body)
+            return refusal(413, f"a request must be at most {LARGEST_BODY} bytes; send fewer rows")
+        path: dict[str, str] = scope["path_params"]
+        answer = self._inference.infer(path["name"], body, version=path.get("version"))
+        return answer if isinstance(answer, tuple) else await answer
 
     async def nothing(self, scope: Scope, receive: Receive) -> Answer:
-        return _error(404, "there is nothing here; ask /v2 or /v2/models/{name}")
+        return refusal(404, "there is nothing here; ask /v2 or /v2/models/{name}")
 
     def _found(self, scope: Scope) -> InferenceModel | None:
         path: dict[str, str] = scope["path_params"]
         return self._models.get(path["name"], path.get("version"))
-
-    def _unknown(self, scope: Scope) -> Answer:
-        path: dict[str, str] = scope["path_params"]
-        name = path["name"]
-        versions = self._models.versions(name)
-        if versions:
-            return _error(404, f"the version of {name} must be one of {versions}")
-        return _error(404, f"the model must be one of {list(self._models.names())}")
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
@@ -145,7 +130,3 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
         parts.append(part)
         if size > LARGEST_BODY or not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _error(status: int, message: str) -> Answer:
-    return status, encode({"error": message})

@@ -12,6 +12,7 @@ from foremargin.errors import InputError
 from foremargin.features import build_history
 from foremargin.markets import Panel
 from foremargin.serving.bundles import BundleStore
+from foremargin.serving.calculator.calculator import Calculator
 from foremargin.serving.calculator.deployed import calculator
 from foremargin.serving.calculator.network import NetworkRung
 from foremargin.serving.calculator.shadow import Shadowed
@@ -157,19 +158,26 @@ def linear(whole):
     return _train(whole, "log-har")
 
 
+def loaded(folder: str, digest: str) -> Calculator:
+    """Return the calculator of a bundle without a challenger."""
+    made = calculator(folder, digest)
+    assert isinstance(made, Calculator)
+    return made
+
+
 def test_a_network_champion_says_what_its_backtest_says_through_a_snapshot(network, tmp_path):
-    made = calculator(*network.write(tmp_path / "v1"))
+    made = loaded(*network.write(tmp_path / "v1"))
     checked = network.check(made.current(), TRAINED - 1)
     for row in range(TRAINED, N):
         if row == TRAINED + 15:
             saved = made.snapshot()
-            made = calculator(
-                str(tmp_path / "v1"), read_verified(tmp_path / "v1", trusted=None).digest
-            )
+            made = loaded(str(tmp_path / "v1"), read_verified(tmp_path / "v1", trusted=None).digest)
             made.restore(saved)
         said = made.apply(network.bars(row))
         assert {one.basis for one in said} == {"network"}
-        assert all(0.0 <= one.stress_probability <= 1.0 for one in said)
+        for one in said:
+            assert one.stress_probability is not None
+            assert 0.0 <= one.stress_probability <= 1.0
         checked += network.check(said, row)
     assert checked > 60
     assert made.broken == {}
@@ -186,7 +194,7 @@ def test_a_bundle_that_is_not_the_verified_one_is_refused(network, tmp_path):
 
 def test_a_graph_that_cannot_be_computed_leaves_the_rungs_below_it(network, tmp_path):
     good = calculator(*network.write(tmp_path / "good")).current()
-    made = calculator(*network.write(tmp_path / "bad", model__onnx=b"\x00 no graph"))
+    made = loaded(*network.write(tmp_path / "bad", model__onnx=b"\x00 no graph"))
     assert "regime-network" in made.broken
     for well, one in zip(good, made.current(), strict=True):
         assert one.basis == "linear"
@@ -198,7 +206,7 @@ def test_a_graph_that_cannot_be_computed_leaves_the_rungs_below_it(network, tmp_
 
 
 def test_a_network_that_breaks_in_service_never_lowers_a_margin(network, tmp_path, monkeypatch):
-    made = calculator(*network.write(tmp_path / "v1"))
+    made = loaded(*network.write(tmp_path / "v1"))
     before = {one.instrument: initial(one) for one in made.apply(network.bars(TRAINED))}
 
     def broken(self, rows, features):

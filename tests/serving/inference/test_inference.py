@@ -14,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foremargin.models.network.graph import Graph
-from foremargin.serving.inference import InferenceModel, InferenceModels, make_inference_router
+from foremargin.serving.inference import (
+    Inference,
+    InferenceModel,
+    InferenceModels,
+    make_inference_router,
+)
 from foremargin.serving.inference.messages import LARGEST_BODY, LARGEST_TENSOR
 from foremargin.serving.onnx_model import OnnxModel
 
@@ -40,7 +45,7 @@ class Client:
     """Asks the routes without a network."""
 
     def __init__(self, models: InferenceModels) -> None:
-        self._transport = httpx.ASGITransport(make_inference_router(models))
+        self._transport = httpx.ASGITransport(make_inference_router(Inference(models)))
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
