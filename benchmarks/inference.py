@@ -3,7 +3,7 @@
 One row of features per request, all outputs, JSON both ways, one process each, taking turns on the
 same machine, with the load generator on it too. MLflow's model is PyTorch in a `pyfunc` that keeps
 its module; ours is the ONNX graph of a bundle: by the routes alone, by the routes behind the gate
-(keys, rates, limits), and by the gate, which asks the room itself. Needs `wrk`; four minutes.
+(keys, rates, limits), and by the protocol in front of it, which asks the room itself. Needs `wrk`; four minutes.
 
 - *p50*, *p99*: milliseconds.
 - *processor*: microseconds of processor time of the server per request, all its processes; on a
@@ -86,7 +86,7 @@ if sys.argv[3] != "route":
 uvicorn.run(
     app, host="127.0.0.1", port=int(sys.argv[2]), loop="uvloop",
     http=HotProtocol if sys.argv[3] == "hot" else "httptools",
-    log_level="error", access_log=False,
+    log_level="error", access_log=False, proxy_headers=False, server_header=False,
 )
 """
 
