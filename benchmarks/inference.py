@@ -3,7 +3,8 @@
 One row of features per request, all outputs, JSON both ways, one process each, taking turns on the
 same machine, with the load generator on it too. MLflow's model is PyTorch in a `pyfunc` that keeps
 its module; ours is the ONNX graph of a bundle: by the routes alone, by the routes behind the gate
-(keys, rates, limits), and by the protocol in front of it, which asks the room itself. Needs `wrk`; four minutes.
+(keys, rates, limits), and by the protocol in front of it, which asks the room itself. Needs `wrk`;
+four minutes.
 
 - *p50*, *p99*: milliseconds.
 - *processor*: microseconds of processor time of the server per request, all its processes; on a
