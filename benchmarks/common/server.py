@@ -204,7 +204,7 @@ def post_script(body: bytes) -> str:
 def parse_wrk(text: str) -> Load:
     """Return what wrk printed."""
     latency = dict(re.findall(r"(50|99)%\s+([\d.]+\w+)", text))
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    errors = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     return Load(
         requests=_count(r"(\d+) requests in", text),
         rps=float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0]),

@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from .checks import Look
@@ -85,17 +86,28 @@ class Sender(Beside):
 
     acknowledged: dict[int, Any]
 
-    def __init__(self, url: str, headers: dict[str, str], replay: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], replay: dict[str, Any], bars: Path
+    ) -> None:
         super().__init__(url, headers, replay)
+        rows = (json.loads(line) for line in bars.read_bytes().splitlines())
+        self._closes = {
+            (bar["instrument"], bar["time"]): bar["close"] for row in rows for bar in row
+        }
         self.acknowledged = {}
         self.outcomes: Counter[str] = Counter()
         self._wait_s, self._sent = _SEND_S, 0
 
     def once(self, fault: str) -> None:
-        """Send a tick at the last close."""
+        """Send a tick at the last close, a little off."""
         self._sent += 1
+        quotes = self.ask("/v1/margins")["quotes"]
         name = INSTRUMENTS[self._sent % len(INSTRUMENTS)]
-        price = 100.0 * (1.0 + 1e-4 * (self._sent % 7))
+        observed = next(one["observed_at"] for one in quotes if one["instrument"] == name)
+        close = self._closes.get((name, observed))
+        if close is None:  # nothing was calculated yet
+            return
+        price = close * (1.0 + 1e-5 * (self._sent % 7))
         tick = {
             "type": "tick",
             "instrument": name,

@@ -55,7 +55,7 @@ def margins_of(quote: Mapping[str, Any]) -> list[int]:
 
 
 def complete(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Every answer has a status, a basis, an age and a margin that is a margin."""
+    """Find answers without a status, a basis, an age, or a margin that is a margin."""
     for quote in quotes:
         initial, maintenance = margins_of(quote)[::2], margins_of(quote)[1::2]
         whole = quote["status"] and quote["basis"] and quote["quoted_at"] > 0
@@ -66,7 +66,7 @@ def complete(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def never_lower(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """No margin falls before something newer was observed and calculated."""
+    """Find margins that fell before something newer was observed and calculated."""
     last: dict[str, Mapping[str, Any]] = {}
     for quote in quotes:
         before = last.get(quote["instrument"])
@@ -81,7 +81,7 @@ def never_lower(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def held(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """On a lower rung no margin is below the last one of the best rung."""
+    """Find margins on a lower rung below the last one of the best rung."""
     best: dict[str, list[int]] = {}
     for quote in quotes:
         known = quote["calculation"]
@@ -91,14 +91,12 @@ def held(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             best[quote["instrument"]] = margins_of(known)
             continue
         floor = best.get(quote["instrument"])
-        if floor and any(
-            now < then for now, then in zip(margins_of(quote), floor, strict=True)
-        ):
+        if floor and any(now < then for now, then in zip(margins_of(quote), floor, strict=True)):
             yield f"{_name(quote)} is {margins_of(quote)} on a lower rung, below {floor}"
 
 
 def told(made: Iterable[Mapping[str, Any]], rules: Rules) -> Iterator[str]:
-    """What is old says so, and its margin has risen by the add-on and at last to the fixed one.
+    """Find what is old and does not say so, or lacks the add-on or, at last, the fixed margin.
 
     `made` is what the journal has of a quote: itself and since when something was waiting.
     """
@@ -131,7 +129,7 @@ def _expected(margins: Sequence[int], age: int, rules: Rules) -> list[int]:
 
 
 def late(looks: Iterable[Look], *, period_s: float, within_s: float) -> Iterator[str]:
-    """Whatever is not called old rests on data that are not, by the true time."""
+    """Find what is not called old and rests on data that are, by the true time."""
     for look in looks:
         for quote in look.quotes:
             age = (look.time - quote["observed_at"]) / _SECOND - period_s
@@ -140,7 +138,7 @@ def late(looks: Iterable[Look], *, period_s: float, within_s: float) -> Iterator
 
 
 def kept(acknowledged: Mapping[int, Any], lines: Iterable[Line]) -> Iterator[str]:
-    """Every observation that was acknowledged is in the journal at the place that was said."""
+    """Find observations that were acknowledged and are not in the journal at their place."""
     records = {line.sequence: line for line in lines}
     for sequence, observation in acknowledged.items():
         line = records.get(sequence)
@@ -156,7 +154,7 @@ def journalled(lines: Iterable[Line]) -> list[Any]:
 
 
 def numbered(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Quotes of an instrument are numbered upwards; no number is used for two."""
+    """Find numbers that stand for two quotes of an instrument."""
     seen: dict[str, dict[int, Any]] = defaultdict(dict)
     for quote in quotes:
         mine = seen[quote["instrument"]]

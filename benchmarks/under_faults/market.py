@@ -1,8 +1,8 @@
 """Half hours of a synthetic market, a signed bundle that was fitted on them, and their feed.
 
 ``python -m foremargin.benchmarks.under_faults.market FOLDER`` is the feed: it prints each row of
-bars at its close in the replayed time, all of them anew when it is started again, as a venue that is asked
-for what was missed; while the file ``feed-dead`` is there it ends at once.
+bars at its close in the replayed time. When it is started again it prints all of them anew, as a
+venue does that is asked for what was missed. While the file ``feed-dead`` is there it ends at once.
 """
 
 import hashlib

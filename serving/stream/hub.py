@@ -27,7 +27,7 @@ from .events import (
     head_of,
     tail_of,
 )
-from .records import Delivery, HubCounts, StreamLimits
+from .records import Chunk, Delivery, HubCounts, StreamLimits, chunks_of
 
 
 class _Row(Struct, frozen=True, gc=False):
@@ -63,6 +63,7 @@ class Hub:
         self._readers_of: dict[str, set[Subscription]] = {}
         self._sequence = self._events = 0
         self._delivered = self._skipped = self._snapshots = self._subscribers = 0
+        self._rounds: dict[tuple[int, int], list[Chunk]] = {}  # up to the newest quote, by place
         self.closed = False
 
     @property
@@ -86,6 +87,14 @@ class Hub:
         """Shortest time between two rounds of one stream, seconds."""
         return self._subscribers / self.limits.rounds_per_s
 
+    def next_round(self, started: float) -> float:
+        """Return when a stream may begin its next round; both in seconds of the event loop.
+
+        All streams begin theirs together, so that they stand at the same place and share the bytes.
+        """
+        spacing = self.spacing_s
+        return (started // spacing + 1.0) * spacing if spacing > 0.0 else started
+
     def publish(self, quotes: Iterable[Quote]) -> None:
         """Take in quotes, in their order, and wake whoever is subscribed to one of them."""
         before, woken = self._sequence, set[Subscription]()
@@ -96,6 +105,7 @@ class Hub:
             self._rows[name] = _Row(self._sequence, name, tail_of(quote))
             woken |= self._readers_of.get(name, set())
         if self._sequence > before:
+            self._rounds.clear()
             woken |= self._readers_of_all
         for reader in woken:
             reader.wake()
@@ -153,6 +163,22 @@ class Hub:
             return None
         # A quote with a place above the last was never sent by this hub.
         return found if len(digits) <= 16 and (found := int(digits)) <= self._sequence else None
+
+    def _round(self, read: int, sent: int) -> list[Chunk]:
+        """Return what a reader of all has yet to read, made once for all that stand there."""
+        found = self._rounds.get((read, sent))
+        if found is None:
+            events = self._events_of(self._newer(read, None), sent)
+            found = list(chunks_of(events, size=self.limits.chunk_bytes))
+            self._rounds[read, sent] = found
+        return found
+
+    def _events_of(self, rows: Iterable[_Row], sent: int) -> Iterator[Delivery]:
+        for row in rows:
+            place = self._place(row.sequence)
+            head = head_of(QUOTE, place, sequence=row.sequence, previous=sent)
+            sent = row.sequence
+            yield Delivery(type=QUOTE, body=head + row.tail, resume_from=place)
 
     def _newer(self, place: int, wanted: frozenset[str] | None) -> list[_Row]:
         """Return the rows above a place, oldest first."""
@@ -221,21 +247,15 @@ class Subscription:
         self._wanted, self._reason = wanted, Reason.CHANGED
         self.wake()
 
-    def round(self) -> Iterator[list[Delivery]]:
+    def round(self) -> Iterator[Chunk]:
         """Hand out everything that is new, in chunks; nothing if nothing is.
 
         What is published meanwhile waits for the next round: a fast instrument can neither push
         others out of this one nor be pushed out of it.
         """
-        size, chunk = 0, list[Delivery]()
-        for delivery in self._deliveries():
-            chunk.append(delivery)
-            size += len(delivery.body)
-            if size >= self._hub.limits.chunk_bytes:
-                yield chunk
-                size, chunk = 0, []
-        if chunk:
-            yield chunk
+        size = self._hub.limits.chunk_bytes
+        yield from chunks_of(self._said(), size=size)
+        yield from self._new_rows(size)
 
     def heartbeat(self) -> Delivery:
         """Return an event by which a reader sees that it lost nothing; between rounds only."""
@@ -267,24 +287,32 @@ class Subscription:
         self._hub._subscribers -= self._open
         self._open = False
 
-    def _deliveries(self) -> Iterator[Delivery]:
+    def _said(self) -> Iterator[Delivery]:
+        """Replies, and the snapshot if one is due."""
         replies, self._replies = self._replies, []
         for kind, data in replies:
             yield self._control(kind, data)
         if self._reason is not None:
             reason, self._reason = self._reason, None
             yield from self._snapshot(reason)
-            return
-        rows = self._hub._newer(self._read, self._wanted)
+
+    def _new_rows(self, size: int) -> Iterable[Chunk]:
+        hub, read, sent = self._hub, self._read, self._sent
+        if self._reason is not None or read == hub.sequence:
+            return []
+        self._read = hub.sequence
         if self._wanted is None:
-            self._hub._skipped += self._hub.sequence - self._read - len(rows)
-        self._hub._delivered += len(rows)
-        self._read = self._hub.sequence
-        for row in rows:
-            place = self._hub._place(row.sequence)
-            head = head_of(QUOTE, place, sequence=row.sequence, previous=self._sent)
-            self._sent = row.sequence
-            yield Delivery(type=QUOTE, body=head + row.tail, resume_from=place)
+            chunks = hub._round(read, sent)
+            n_rows = sum(map(len, chunks))
+            hub._skipped += hub.sequence - read - n_rows
+            self._sent = hub.sequence
+        else:
+            rows = hub._newer(read, self._wanted)
+            n_rows = len(rows)
+            self._sent = rows[-1].sequence if rows else sent
+            chunks = list(chunks_of(hub._events_of(rows, sent), size=size))
+        hub._delivered += n_rows
+        return chunks
 
     def _snapshot(self, reason: Reason) -> Iterator[Delivery]:
         hub = self._hub

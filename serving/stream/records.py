@@ -1,5 +1,8 @@
 """Limits of streams, what is sent, and what is counted."""
 
+from collections.abc import Iterable
+from functools import cached_property
+
 from msgspec import Struct
 
 
@@ -58,6 +61,44 @@ class Delivery(Struct, frozen=True, kw_only=True):
     type: str
     body: bytes
     resume_from: str = ""
+
+
+class Chunk(list[Delivery]):
+    """Deliveries that are sent in one piece.
+
+    Readers that stand at the same place share one, so that each form is made once for all of them.
+    """
+
+    @cached_property
+    def batch(self) -> str:
+        """A JSON array of the events."""
+        return "[" + b",".join(delivery.body for delivery in self).decode() + "]"
+
+    @cached_property
+    def server_sent(self) -> bytes:
+        """The events as server-sent events; JSON without line breaks needs one data line."""
+        return b"".join(
+            b"%bevent: %b\ndata: %b\n\n"
+            % (
+                f"id: {one.resume_from}\n".encode() if one.resume_from else b"",
+                one.type.encode(),
+                one.body,
+            )
+            for one in self
+        )
+
+
+def chunks_of(deliveries: Iterable[Delivery], *, size: int) -> Iterable[Chunk]:
+    """Cut deliveries into chunks of about `size` bytes."""
+    length, chunk = 0, Chunk()
+    for delivery in deliveries:
+        chunk.append(delivery)
+        length += len(delivery.body)
+        if length >= size:
+            yield chunk
+            length, chunk = 0, Chunk()
+    if chunk:
+        yield chunk
 
 
 class HubCounts(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from starlette.types import Receive, Send
 
 from ...errors import InputError
 from .hub import Hub, Subscription
-from .records import Delivery
 from .wire import problem_bytes, problem_of, woken
 
 _RETRY_MS = 1_000
@@ -76,9 +75,9 @@ class ServerSentEvents:
             started = loop.time()
             async with asyncio.timeout(limits.slowest_s):
                 for chunk in subscription.round():
-                    await _send_body(send, b"".join(map(_event, chunk)))
+                    await _send_body(send, chunk.server_sent)
                     await asyncio.sleep(0)  # a send that needs no waiting would not let others run
-            await asyncio.sleep(started + self._hub.spacing_s - loop.time())
+            await asyncio.sleep(self._hub.next_round(started) - loop.time())
             rest = min(limits.heartbeat_s, end - loop.time())
             if not await woken(self._wake, within_s=rest) and loop.time() < end:
                 async with asyncio.timeout(limits.slowest_s):
@@ -86,12 +85,6 @@ class ServerSentEvents:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.slowest_s):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _event(delivery: Delivery) -> bytes:
-    # JSON as it is written here has no line breaks, so one data line is enough.
-    place = f"id: {delivery.resume_from}\n" if delivery.resume_from else ""
-    return b"%bevent: %b\ndata: %b\n\n" % (place.encode(), delivery.type.encode(), delivery.body)
 
 
 async def _send_body(send: Send, body: bytes) -> None:

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ...errors import InputError
 from .events import Ping, Pong, Request, Subscribe, Unsubscribe
 from .hub import Hub, Subscription
-from .records import Delivery
+from .records import Chunk
 from .wire import problem_of, woken
 
 BATCH = "foremargin.batch.v1"
@@ -174,10 +174,10 @@ class WebSocketConversation:
                 async with asyncio.timeout(limits.slowest_s):
                     await self._send_round(self._subscription)
                     if quiet:
-                        await self._send([self._subscription.heartbeat()])
+                        await self._send(Chunk([self._subscription.heartbeat()]))
             except TimeoutError:
                 raise _Close(1013, "too slow; resume, or subscribe to less") from None
-            await asyncio.sleep(started + self._hub.spacing_s - loop.time())
+            await asyncio.sleep(self._hub.next_round(started) - loop.time())
         raise _Close(1000, "resume")
 
     async def _send_round(self, subscription: Subscription) -> None:
@@ -185,10 +185,9 @@ class WebSocketConversation:
             await self._send(chunk)
             await asyncio.sleep(0)  # a send that needs no waiting would not let others run
 
-    async def _send(self, chunk: list[Delivery]) -> None:
+    async def _send(self, chunk: Chunk) -> None:
         if self._batches:
-            body = b",".join(delivery.body for delivery in chunk)
-            await self._websocket.send_text(f"[{body.decode()}]")
+            await self._websocket.send_text(chunk.batch)
             return
         for delivery in chunk:
             await self._websocket.send_text(delivery.body.decode())
