@@ -1,7 +1,8 @@
 """A million reads while everything is broken in turn, and what must have held all the while.
 
-``python benchmarks/faults.py [--requests N] [--only FAULT]``. A service of half-hourly bars that pass at one a
-second, stale after two and at the fixed margin after ten, is read by ``wrk`` through 16 connections
+``python benchmarks/faults.py [--requests N] [--only FAULT]``. A service of half-hourly bars that
+pass at one a second, stale after two and at the fixed margin after ten, is
+read by ``wrk`` through 16 connections
 while: the feed is dead, the disk is full, the calculator is killed, its best rung is silent, the
 service is killed and started again, its bundle is damaged, its clock is twelve hours ahead and
 behind. Every one of the answers is looked at (by a script of wrk); beside them all margins are
@@ -345,7 +346,10 @@ def main(requests: int, *, only: str, own_disk: bool) -> int:
     print(f"{len(wrong)} wrong" if wrong else "nothing wrong")
     for name, count in sorted(run.counts.items()):
         print(f"  {name}: {count:,}")
-    if not wrong:
+    if wrong:  # a disk of its own goes away with this process
+        shutil.copytree(folder / "disk" / "state", folder / "kept", dirs_exist_ok=True)
+        print(f"what the service left: {folder / 'kept'}")
+    else:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if wrong else 0
 

@@ -113,7 +113,7 @@ class Sender(Beside):
             "instrument": name,
             "time": replayed(**self.replay),
             "price": price,
-            "source": "sender",
+            "venue": "sender",
         }
         key = f"tick-{self._sent}-{time.time_ns()}"
         receipt = self.ask("/v1/observations", [tick], **{"Idempotency-Key": key})["receipts"][0]

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 SPEED = 1_800.0
 """Seconds of the replay in a second of now: half an hour each second."""
@@ -50,7 +51,7 @@ def prepare(folder: Path) -> None:
     (folder / "replay.json").write_text(json.dumps({"began": time.time() - 5.0, "start": start}))
 
 
-def _serving_files(history):  # type: ignore[no-untyped-def]  # heavy types are imported late
+def _serving_files(history: Any) -> dict[str, bytes]:  # heavy types are imported late
     import numpy as np
 
     from foremargin.calibrate import Predictive
@@ -73,7 +74,7 @@ def _serving_files(history):  # type: ignore[no-untyped-def]  # heavy types are 
     )
 
 
-def _write_bundle(path, contents, *, panel, key):  # type: ignore[no-untyped-def]
+def _write_bundle(path: Path, contents: dict[str, bytes], *, panel: Any, key: Any) -> None:
     from foremargin.bundles import REQUIRED_FILES, sign
 
     files = {name: b"{}" for name in REQUIRED_FILES} | contents
@@ -93,7 +94,7 @@ def _write_bundle(path, contents, *, panel, key):  # type: ignore[no-untyped-def
         (path / name).write_bytes(content)
 
 
-def _bars(panel, row) -> bytes:  # type: ignore[no-untyped-def]
+def _bars(panel: Any, row: int) -> bytes:
     import numpy as np
 
     from foremargin.serving.observations import Bar, encode_observations

@@ -63,7 +63,7 @@ def calculator(flag: str, **told: Any) -> Any:
         said = speak(rung, rows, features)
         return np.full_like(said, np.nan) if path.exists() else said
 
-    LinearRung.advance = advance  # type: ignore[method-assign]
+    LinearRung.advance = advance  # type: ignore[method-assign, assignment]
     return deployed.calculator(**told)
 
 

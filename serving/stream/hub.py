@@ -288,7 +288,7 @@ class Subscription:
         self._open = False
 
     def _said(self) -> Iterator[Delivery]:
-        """Replies, and the snapshot if one is due."""
+        """Hand out replies, and the snapshot if one is due."""
         replies, self._replies = self._replies, []
         for kind, data in replies:
             yield self._control(kind, data)
