@@ -281,8 +281,10 @@ def verdict(run: Run) -> list[str]:
     written = [one["quote"] for one in made]
     seen = [quote for look in run.watcher.looks for quote in look.quotes]
     wrong = [*run.wrong, *_answers(run), *_rungs(seen)]
+    bars = checks.applied_bars(lines)
     for quotes in (seen, written):
-        wrong += [*checks.complete(quotes), *checks.never_lower(quotes), *checks.held(quotes)]
+        wrong += [*checks.complete(quotes), *checks.held(quotes)]
+        wrong += checks.never_lower(quotes, bars)
     wrong += [*checks.told(made, rules), *checks.kept(run.sender.acknowledged, lines)]
     wrong += checks.numbered([*seen, *written])
     back = [look for look in run.watcher.looks if look.fault.endswith("clock behind")]

@@ -5,6 +5,7 @@ code of the service is not asked. Quotes are JSON as they were answered or journ
 """
 
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,19 +66,45 @@ def complete(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{_name(quote)} is not whole: {quote}"
 
 
-def never_lower(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Find margins that fell before something newer was observed and calculated."""
+def applied_bars(lines: Iterable[Line]) -> dict[tuple[str, int], int]:
+    """Return the close of the last bar behind every quote in the journal, by name and number."""
+    bars: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    behind: dict[tuple[str, int], int] = {}
+    for line in lines:
+        if line.kind == "observations":
+            for one in line.what["observations"]:
+                if one["type"] == "bar":
+                    bars[one["instrument"]].append((line.sequence, one["time"]))
+        elif line.kind == "quotes":
+            for made in line.what["quotes"]:
+                name, number = made["quote"]["instrument"], made["quote"]["sequence"]
+                closes = (time for at, time in bars[name] if at <= line.what["applied"])
+                behind.setdefault((name, number), max(closes, default=0))
+    return behind
+
+
+def never_lower(
+    quotes: Iterable[Mapping[str, Any]], bars: Mapping[tuple[str, int], int]
+) -> Iterator[str]:
+    """Find margins that fell before something newer was observed, or another bar applied.
+
+    A price of now is newer than the bars that come late after it, so each of them counts as well.
+    """
     last: dict[str, Mapping[str, Any]] = {}
     for quote in quotes:
         before = last.get(quote["instrument"])
         last[quote["instrument"]] = quote
-        if before is None or quote["observed_at"] > before["observed_at"]:
+        if before is None or any(map(operator.gt, _news(quote, bars), _news(before, bars))):
             continue
         if any(now < then for now, then in zip(margins_of(quote), margins_of(before), strict=True)):
             yield (
                 f"{_name(quote)} fell from {margins_of(before)} to {margins_of(quote)} "
                 f"({before['status']} to {quote['status']}) with nothing newer"
             )
+
+
+def _news(quote: Mapping[str, Any], bars: Mapping[tuple[str, int], int]) -> tuple[int, int]:
+    return int(quote["observed_at"]), bars.get((quote["instrument"], quote["sequence"]), 0)
 
 
 def held(quotes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
