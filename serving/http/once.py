@@ -1,10 +1,12 @@
 """Carries out a write once, keeps its answer, and writes both down."""
 
 import asyncio
+import io
 import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -69,18 +71,32 @@ class EntryFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.found = _read(path)
         self._lines = 0
+        self._torn: int | None = None  # where a line begins that the disk took in part
 
     def append(self, entry: Entry, *, all_entries: Callable[[], Iterable[Entry]]) -> None:
-        """Write an entry; now and then all of them anew."""
+        """Write an entry, all of it or nothing; now and then all of them anew."""
         self._lines += 1
         if self._lines > self._rewrite_after:
             self.rewrite(all_entries())
             return
-        with open(self._path, "ab") as file:
-            file.write(_encode(entry) + b"\n")
-            file.flush()
-            if self._durable:
-                os.fsync(file.fileno())
+        self._mend()
+        with open(self._path, "ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                _write_whole(file, _encode(entry) + b"\n")
+                if self._durable:
+                    os.fsync(file.fileno())
+            except OSError:
+                self._torn = end
+                with suppress(OSError):
+                    self._mend()
+                raise
+
+    def _mend(self) -> None:
+        """Cut off what a full disk took of a line, so that the next one does not follow it."""
+        if self._torn is not None:
+            os.truncate(self._path, self._torn)
+            self._torn = None
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Replace the file."""
@@ -90,7 +106,7 @@ class EntryFile:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, self._path)
-        self._lines = 0
+        self._lines, self._torn = 0, None
 
 
 class Once:
@@ -211,6 +227,11 @@ def _again(stored: StoredAnswer) -> Answer:
 
 def _media_type(answer: Answer) -> str:
     return dict(answer.headers).get(b"content-type", b"application/json").decode()
+
+
+def _write_whole(file: io.FileIO, content: bytes) -> None:
+    while content:
+        content = content[file.write(content) or 0 :]
 
 
 def _read(path: Path) -> list[Entry]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from ...errors import InputError
+from ..journal import JournalError
 from ..observations import decode_observations
 from ..security import Principal
 from .answers import Answer
@@ -197,7 +198,7 @@ class _Translated:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, InputError) and not isinstance(error, ProblemError):
             raise ProblemError(self._refused, f"{error}.") from error
-        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        if isinstance(error, JournalError | OSError) and not isinstance(error, TimeoutError):
             raise ProblemError(
                 UNAVAILABLE, "The disk does not take it.", headers=((b"retry-after", b"5"),)
             ) from error

@@ -59,15 +59,19 @@ class Standing(Struct, frozen=True, kw_only=True, gc=False):
         Why it must not lower a margin, as a sentence; empty if it may.
     levels : list of Level
         Last margins of the rungs used since the best one was.
+    latest : int
+        Latest time of a quote from calculations of this period, ns UTC, so that a clock that goes
+        back makes no margin lower; 0 if there is none.
     age : int
-        Largest age of the calculation that was seen, ns, so that a clock that goes back makes no
-        margin lower.
+        Largest age of the calculation that was seen, ns, so that a margin that waiting for the
+        calculator has raised needs another calculation to fall.
     """
 
     quote: Quote | None = None
     calculation: Calculation | None = None
     doubt: str = ""
     levels: list[Level] = []
+    latest: int = 0
     age: int = 0
 
 
@@ -92,8 +96,17 @@ class Ladder:
     def calculated(
         self, standing: Standing, calculation: Calculation, *, doubt: str = ""
     ) -> Standing:
-        """Return the standing with a sound calculation; one in doubt lowers no margin."""
-        return msgspec.structs.replace(standing, calculation=calculation, doubt=doubt, age=0)
+        """Return the standing with a sound calculation; one in doubt lowers no margin.
+
+        One of the same period, after a price within it say, makes its data no newer: they keep
+        their age, also if the clock has gone back.
+        """
+        known, latest = standing.calculation, standing.latest
+        if known is not None and _due(calculation) > _due(known):
+            latest = 0
+        return msgspec.structs.replace(
+            standing, calculation=calculation, doubt=doubt, latest=latest, age=0
+        )
 
     def quote(
         self,
@@ -165,19 +178,22 @@ class Ladder:
         if known is not None and known != standing.calculation:
             standing = self.calculated(standing, known)
         standing = msgspec.structs.replace(standing, doubt=doubt)
-        age = max(self._age(standing, quote.quoted_at, waiting_since), 0)
-        return msgspec.structs.replace(standing, quote=quote, levels=_levels(standing), age=age)
+        return msgspec.structs.replace(
+            standing,
+            quote=quote,
+            levels=_levels(standing),
+            latest=max(standing.latest, quote.quoted_at),
+            age=max(self._age(standing, quote.quoted_at, waiting_since), 0),
+        )
 
     def _age(self, standing: Standing, now: int, waiting_since: int | None) -> int:
         """Return ns beyond the end of the period; negative inside it."""
         known = standing.calculation
         if known is None:
             return 0
-        period = known.horizon_s * _SECOND // known.horizon_periods
-        start = known.due_at or known.observed_at + period
-        if waiting_since is not None:
-            start = min(start, waiting_since)
-        return max(now - start, standing.age) if standing.age else now - start
+        start = _due(known) if waiting_since is None else min(_due(known), waiting_since)
+        age = max(now, standing.latest) - start
+        return max(age, standing.age) if standing.age else age
 
     def _sides(
         self, standing: Standing, age: int
@@ -236,6 +252,12 @@ class Ladder:
             long=self._fixed_side(),
             short=self._fixed_side(),
         )
+
+
+def _due(calculation: Calculation) -> int:
+    """Return when the period after the one that was calculated from ends, ns UTC."""
+    period = calculation.horizon_s * _SECOND // calculation.horizon_periods
+    return calculation.due_at or calculation.observed_at + period
 
 
 def differs(quote: Quote, last: Quote | None) -> bool:

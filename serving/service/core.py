@@ -418,7 +418,8 @@ class ServiceCore:
             then, made.quote, doubt=made.doubt, waiting_since=made.waiting_since
         )
         if now.calculation is not then.calculation:
-            after = replace(after, calculation=now.calculation, doubt=now.doubt, age=now.age)
+            assert now.calculation is not None
+            after = self._ladder.calculated(after, now.calculation, doubt=now.doubt)
         self.standings[name] = replace(after, doubt=now.doubt) if now is not then else after
         self._schedule(name)
 

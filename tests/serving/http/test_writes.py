@@ -1,14 +1,17 @@
 """Writes over HTTP: once, whatever breaks."""
 
 import asyncio
+import resource
 from pathlib import Path
 
 import pytest
 
 from foremargin.errors import InputError
 from foremargin.serving.http import HttpSettings
+from foremargin.serving.http.idempotency import Entry, StoredAnswer
 from foremargin.serving.http.once import EntryFile, read_key
 from foremargin.serving.http.problems import ProblemError
+from foremargin.serving.journal import JournalError
 
 TICK = [{"type": "tick", "instrument": "BTC-PERP", "time": 5, "price": 4.0}]
 OTHER = [{"type": "tick", "instrument": "BTC-PERP", "time": 6, "price": 4.0}]
@@ -148,9 +151,14 @@ def test_a_command_that_breaks_off_is_not_repeated_and_an_observation_is(build, 
     assert post(app, "/v1/observations", key="o", body=TICK).status_code == 200
 
 
-def test_a_full_disk_is_unavailable_and_not_an_error(build, post, service):
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(28, "No space left on device"), JournalError("records cannot be written")],
+    ids=["file", "journal"],
+)
+def test_a_full_disk_is_unavailable_and_not_an_error(build, post, service, fault):
     app = build()
-    service.broken = OSError(28, "No space left on device")
+    service.broken = fault
     answer = post(app, "/v1/observations", body=TICK)
     assert (answer.status_code, code_of(answer)) == (503, "unavailable")
     assert answer.headers["retry-after"] == "5"
@@ -208,9 +216,23 @@ def test_a_torn_last_line_is_dropped_and_other_damage_is_refused(build, post, tm
         build(state=True)
 
 
-def test_the_file_does_not_grow_without_end(tmp_path, clock):
-    from foremargin.serving.http.idempotency import Entry, StoredAnswer
+def test_a_disk_that_takes_half_a_line_leaves_whole_lines(tmp_path):
+    path = Path(tmp_path) / "x.jsonl"
+    file = EntryFile(path, durable=True)
+    one, two, three = (Entry(key=key * 50, fingerprint="f", expires=1) for key in "abc")
+    file.append(one, all_entries=list)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.append(two, all_entries=list)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    file.append(three, all_entries=list)
+    assert EntryFile(path, durable=True).found == [one, three]
 
+
+def test_the_file_does_not_grow_without_end(tmp_path, clock):
     path = Path(tmp_path) / "x.jsonl"
     file = EntryFile(path, durable=False, rewrite_after=10)
     entry = Entry(key="k", fingerprint="f", expires=1, answer=StoredAnswer(200, b"{}"))

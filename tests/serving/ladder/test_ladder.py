@@ -165,6 +165,33 @@ def test_a_clock_that_goes_back_makes_no_margin_lower(make_calculation):
     assert again.status is quote.status
 
 
+def test_a_price_within_the_period_makes_late_data_no_newer(make_calculation):
+    late, standing = quote_of(make_calculation(due_at=HOUR), now=10 * HOUR)
+    risen = make_calculation(long=501, due_at=HOUR, at=60 * SECOND)
+    again, standing = quote_of(risen, now=2 * HOUR, standing=standing)  # the clock went back
+    assert all(now >= then for now, then in zip(initial(again), initial(late), strict=True))
+    closed = make_calculation(due_at=3 * HOUR, at=2 * HOUR)
+    fresh, _ = quote_of(closed, now=2 * HOUR, standing=standing)
+    assert (fresh.status, initial(fresh)) == (Status.OK, (500, 600))
+
+
+def test_what_waiting_has_raised_falls_by_a_calculation_only(make_calculation):
+    calculation = make_calculation(at=HOUR)
+    quote, standing = quote_of(calculation, now=HOUR + 1_800 * SECOND, waiting_since=HOUR)
+    standing = LADDER.followed(standing, quote, waiting_since=HOUR)
+    later = HOUR + 1_801 * SECOND
+    assert initial(LADDER.quote(standing, "BTC", now=later)) >= initial(quote) > (500, 600)
+    standing = LADDER.calculated(standing, make_calculation(at=HOUR + SECOND))
+    assert initial(LADDER.quote(standing, "BTC", now=later)) == (500, 600)
+
+
+def test_what_waited_for_a_moment_does_not_age_afterwards(make_calculation):
+    calculation = make_calculation(at=HOUR)
+    quote, standing = quote_of(calculation, now=HOUR + 10 * SECOND, waiting_since=HOUR)
+    standing = LADDER.followed(standing, quote, waiting_since=HOUR)
+    assert LADDER.quote(standing, "BTC", now=HOUR + 1_800 * SECOND).status is Status.OK
+
+
 @given(long=margins, short=margins, a=ages, b=ages)
 def test_margin_is_monotone_in_age_and_never_below_the_last_good(
     make_calculation, long, short, a, b
