@@ -2,26 +2,20 @@
 
 Starts the demonstration's service with keys and a signing key of its own, and prints: cold start
 and memory; reads and what-if at 1 and 16 connections beside an application that answers constant
-bytes, by ``wrk``, which must be on the path; a tick to its published, signed update; and a million
-reads while things are broken on purpose: the calculator is killed again and again, the feed dies,
-the service is killed and started again, its clock jumps. Some five minutes.
+bytes, by ``wrk``, which must be on the path; and a tick to its published, signed update, read over
+a connection that stays open. Some three minutes; ``faults.py`` is the run in which things break.
 """
 
-import contextlib
+import http.client
 import json
-import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
 import urllib.request
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +64,6 @@ class Running:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024.0
 
-    def children(self, word: str) -> list[int]:
-        """Return the processes that it started whose command has a word in it."""
-        listed = subprocess.run(
-            ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-        return [int(line.split()[0]) for line in listed.splitlines() if word in line]
-
     def stop(self) -> None:
         """End it."""
         self.process.terminate()
@@ -94,7 +78,7 @@ def get(path: str) -> Any:
 
 
 def serve(folder: Path) -> None:
-    """Run the service; the clock is ahead by what the file ``skew`` says, seconds."""
+    """Run the service."""
     from msgspec.structs import replace
 
     from foremargin.serving.assembly import Application, Deployment, run
@@ -105,13 +89,6 @@ def serve(folder: Path) -> None:
     from foremargin.serving.publish import Limits, PublishRule, RegimeLimit
     from foremargin.serving.security import RateLimits
     from foremargin.serving.service import CalculatorProcess
-
-    class Skewed(ReplayClock):
-        def now(self) -> int:
-            try:
-                return super().now() + int(float((folder / "skew").read_text()) * 1e9)
-            except (OSError, ValueError):
-                return super().now()
 
     step = RegimeLimit(rise_bps=2_000, fall_bps=2_000, period_s=1)
     began, plenty = float((folder / "began").read_text()), Rate(1e6, 1_000_000)
@@ -136,7 +113,7 @@ def serve(folder: Path) -> None:
             snapshots=Snapshots(folder / "calculator"),
         ),
     )
-    run(Application(settings, deployment, clock=Skewed(1.0, began=began)), settings)
+    run(Application(settings, deployment, clock=ReplayClock(1.0, began=began)), settings)
 
 
 def load(
@@ -208,25 +185,26 @@ def ticks(client: Client, *, n: int) -> list[float]:
     """Send falling prices; return ms from each until its signed update can be read."""
     taken = []
     price = last_close() * 0.97
+    connection = http.client.HTTPConnection("127.0.0.1", PORT)
     for _ in range(n):
-        sequence = published()
+        sequence, now = published(connection), replay_now()
         sent = time.perf_counter()
-        client.observations([Tick(instrument="SP500", time=replay_now(), price=price)])
-        while published() == sequence and time.perf_counter() - sent < 2.0:
+        client.observations([Tick(instrument="SP500", time=now, price=price)])
+        while published(connection) == sequence and time.perf_counter() - sent < 2.0:
             pass
-        if published() != sequence:
+        if published(connection) != sequence:
             taken.append(1e3 * (time.perf_counter() - sent))
         price *= 1.0 - 0.06 / n
         time.sleep(1.1)
     return taken
 
 
-def published() -> int:
+def published(connection: http.client.HTTPConnection) -> int:
     """Return the sequence of the last signed update."""
-    try:
-        return int(get("/v1/updates/SP500")["message"]["seq"])
-    except urllib.error.HTTPError:
-        return 0
+    connection.request("GET", "/v1/updates/SP500", headers=HEADERS)
+    answer = connection.getresponse()
+    body = answer.read()
+    return int(json.loads(body)["message"]["seq"]) if answer.status == 200 else 0
 
 
 def last_close() -> float:
@@ -243,64 +221,6 @@ def last_close() -> float:
 def replay_now() -> int:
     """Return the moment that the service thinks it is."""
     return int(get("/v1/alerts")["now"])
-
-
-def faults(service: Running, folder: Path, *, requests: int) -> tuple[Running, Counter[str], int]:
-    """Read while things are broken; return the service, what was answered, and what failed."""
-    watcher = Watcher()
-    watcher.start()
-    total = bad = k = 0
-    while total < requests:
-        made = load("/v1/margins/SP500", connections=16, seconds=5)
-        total, bad, k = total + made["requests"], bad + made["bad"], k + 1
-        service = broken(service, folder, k)
-    return service, watcher.end(), bad
-
-
-def broken(service: Running, folder: Path, k: int) -> Running:
-    """Break one thing after the other; return the service, which may be another one."""
-    if k % 4 == 3:
-        (folder / "skew").write_text(str(3_600.0 * (-1) ** k))
-        return service
-    word = {0: "", 1: "service.host", 2: "demo.feed"}[k % 4]
-    pids = service.children(word)
-    if word == "":
-        service.process.kill()
-        service.process.wait()
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    if word:
-        return service
-    service = Running(folder)
-    service.until("ok", "degraded", "stale", "fallback")
-    return service
-
-
-class Watcher(threading.Thread):
-    """Reads all margins every few milliseconds and counts what is answered."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._answers: Counter[str] = Counter()
-        self._done = threading.Event()
-
-    def run(self) -> None:
-        """Read until it is ended."""
-        while not self._done.wait(0.005):
-            try:
-                for quote in get("/v1/margins")["quotes"]:
-                    self._answers[f"{quote['status']}/{quote['basis']}"] += 1
-            except urllib.error.HTTPError as error:
-                self._answers[f"HTTP {error.code}"] += 1
-            except OSError:
-                self._answers["no connection"] += 1
-
-    def end(self) -> Counter[str]:
-        """Stop, and return the counts."""
-        self._done.set()
-        self.join()
-        return self._answers
 
 
 def main() -> None:
@@ -342,10 +262,6 @@ def main() -> None:
     before = service.memory_mb()
     made = load("/v1/margins/SP500", connections=16, seconds=30)
     print(f"memory over {made['requests']:,} reads  {before:.1f} to {service.memory_mb():.1f} MB")
-    service, answers, bad = faults(service, folder, requests=1_000_000)
-    print(f"under faults: {bad} answers of 1,000,000 reads that were no success; seen beside them:")
-    for name, count in answers.most_common():
-        print(f"  {name:24s} {count}")
     service.stop()
     shutil.rmtree(folder)
 
