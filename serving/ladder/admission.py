@@ -71,6 +71,8 @@ class AdmissionLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise InputError(f"{name} must be finite, at least 0, was {getattr(self, name)}")
 
 
+_KINDS = {Bar: "bar", Tick: "tick", OraclePrice: "oracle"}
+_NONE: list[Observation] = []
 _REMEMBERED = 16
 _HELD = 17  # per source: an outlier and the most confirmations that can be asked for
 
@@ -188,20 +190,21 @@ class Admission:
 
 def let_in(known: Known, observation: Observation, *, limits: AdmissionLimits) -> Known:
     """Return the state after an observation was believed."""
-    price, time = price_of(observation), observation.time
+    price, time, kind = price_of(observation), observation.time, _KINDS[type(observation)]
     closed = max(known.closed, time) if isinstance(observation, Bar) else known.closed
-    usual, kind = known.usual, _kind(observation)
+    usual, held = known.usual, known.held
     if known.price > 0.0:
         move = abs(math.log(price / known.price))
         before = usual.get(kind, limits.first_usual_move)
         usual = {**usual, kind: before + _USUAL_WEIGHT * (move - before)}
     newest = time >= known.priced_at
-    held = [
-        waiting
-        for waiting in known.held
-        if not (_feed(waiting) == _feed(observation) and waiting.time <= time)
-        and not (waiting.time <= closed and not isinstance(waiting, Bar))
-    ]
+    if held:  # seldom; a start replays a million records through here
+        held = [
+            waiting
+            for waiting in held
+            if not (_feed(waiting) == _feed(observation) and waiting.time <= time)
+            and not (waiting.time <= closed and not isinstance(waiting, Bar))
+        ]
     return Known(
         closed=closed,
         price=price if newest else known.price,
@@ -269,7 +272,7 @@ def _hard_to_believe(
             return f"{len(others)} other venues agree, and it is off; held back", False
     if known.price <= 0.0:
         return "", True
-    usual = known.usual.get(_kind(observation), limits.first_usual_move)
+    usual = known.usual.get(_KINDS[type(observation)], limits.first_usual_move)
     limit = max(limits.outlier_move, limits.outlier_multiple * usual)
     move = math.log(price / known.price)
     if abs(move) <= limit:
@@ -308,10 +311,11 @@ def _same_way(a: float, b: float) -> bool:
 
 def _remembered(known: Known, observation: Observation) -> dict[str, list[Observation]]:
     feed = _feed(observation)
-    before = known.recent.get(feed, [])
-    if observation in before:  # it was held back, and is let in now
+    before = known.recent.get(feed, _NONE)
+    # One that was held back is let in now; a feed is in order, so it is not behind its last time.
+    if before and before[-1].time >= observation.time and observation in before:
         return known.recent
-    return {**known.recent, feed: [*before, observation][-_REMEMBERED:]}
+    return {**known.recent, feed: [*before[1 - _REMEMBERED :], observation]}
 
 
 def price_of(observation: Observation) -> float:
@@ -326,9 +330,5 @@ def source_of(observation: Observation) -> str:
     return observation.venue if isinstance(observation, Tick) else ""
 
 
-def _kind(observation: Observation) -> str:
-    return str(observation.__struct_config__.tag)
-
-
 def _feed(observation: Observation) -> str:
-    return f"{_kind(observation)} {source_of(observation)}"
+    return f"{_KINDS[type(observation)]} {source_of(observation)}"
