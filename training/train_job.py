@@ -106,13 +106,7 @@ def run_training(
         final = fit_final(narrow, made)
         tell("gates", 0, 1)
         table, opponents, notes = _contest(narrow, made, bundle)
-        gates = run_gates(
-            table,
-            candidate=final.model,
-            opponents=opponents,
-            latency_ms=measure_latency(final, narrow),
-            limits=experiment.train.gates,
-        )
+        gates = _gates(narrow, final, table, opponents)
         served, unserved = _served(narrow, made, final)
         notes = (*made.notes, *notes, *final.fitted.notes, *unserved)
         own = table[table["model"] == final.model]
@@ -195,6 +189,18 @@ def _contest(
     outcomes = own.drop(columns=["model", *columns])
     rows = said[[*_KEYS, *columns]].merge(outcomes, on=_KEYS).assign(model=label)[FORECAST_COLUMNS]
     return pd.concat([own, rows], ignore_index=True), (label,), notes
+
+
+def _gates(
+    prepared: Preparation, final: FinalForecaster, table: pd.DataFrame, opponents: tuple[str, ...]
+) -> tuple[Gate, ...]:
+    return run_gates(
+        table,
+        candidate=final.model,
+        opponents=opponents,
+        latency_ms=measure_latency(final, prepared),
+        limits=prepared.experiment.train.gates,
+    )
 
 
 def _said(made: Forecasts) -> list[str]:

@@ -175,46 +175,48 @@ ACCURACY_COLUMNS: tuple[ScoreColumn, ...] = (
 """Variance and tails."""
 
 
+_EVENT_ROWS: Sequence[tuple[str, str, str, str, Better, str, str]] = (
+    ("brier_loss", "Brier", "Brier", "", Better.LOWER, "{:.4f}", "Mean squared error of"),
+    (
+        "brier_skill_score",
+        "skill",
+        "Brier skill",
+        "to base rate",
+        Better.HIGHER,
+        "{:.3f}",
+        "One minus Brier over that of the base rate;",
+    ),
+    (
+        "pr_auc",
+        "PR",
+        "PR-AUC",
+        "",
+        Better.HIGHER,
+        "{:.3f}",
+        "Average precision of the ranking by",
+    ),
+    (
+        "onset_pr_auc",
+        "onset\nPR",
+        "Onset PR-AUC",
+        "calm now",
+        Better.HIGHER,
+        "{:.3f}",
+        "The same where there is no such stress at the origin, for",
+    ),
+    (
+        "calibration_error",
+        "ECE",
+        "Calibration error",
+        "",
+        Better.LOWER,
+        "{:.1%}",
+        "Mean distance of said and seen in ten bins of",
+    ),
+)
+
+
 def _event_columns(prefix: str, name: str) -> tuple[ScoreColumn, ...]:
-    rows: Sequence[tuple[str, str, str, str, Better, str, str]] = (
-        ("brier_loss", "Brier", "Brier", "", Better.LOWER, "{:.4f}", "Mean squared error of"),
-        (
-            "brier_skill_score",
-            "skill",
-            "Brier skill",
-            "to base rate",
-            Better.HIGHER,
-            "{:.3f}",
-            "One minus Brier over that of the base rate;",
-        ),
-        (
-            "pr_auc",
-            "PR",
-            "PR-AUC",
-            "",
-            Better.HIGHER,
-            "{:.3f}",
-            "Average precision of the ranking by",
-        ),
-        (
-            "onset_pr_auc",
-            "onset\nPR",
-            "Onset PR-AUC",
-            "calm now",
-            Better.HIGHER,
-            "{:.3f}",
-            "The same where there is no such stress at the origin, for",
-        ),
-        (
-            "calibration_error",
-            "ECE",
-            "Calibration error",
-            "",
-            Better.LOWER,
-            "{:.1%}",
-            "Mean distance of said and seen in ten bins of",
-        ),
-    )
     return tuple(
         ScoreColumn(
             key=prefix + key,
@@ -225,7 +227,7 @@ def _event_columns(prefix: str, name: str) -> tuple[ScoreColumn, ...]:
             pattern=pattern,
             meaning=f"{meaning} the probability of {name}.",
         )
-        for key, short, title, unit, better, pattern, meaning in rows
+        for key, short, title, unit, better, pattern, meaning in _EVENT_ROWS
     )
 
 
