@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from .journal import Entry
 from .observations import Observation
 from .quote import Calculation, Quote
 from .table import QuoteTable
@@ -105,6 +106,27 @@ class CalculatorPort(Protocol):
 
     def calculations(self) -> AsyncIterator[Sequence[Calculation]]:
         """Yield results as they come; ends when the calculator has stopped."""
+        ...
+
+
+class Companion(Protocol):
+    """Who has a record to write with new quotes, so that both take one turn of the disk.
+
+    It never raises, and never waits.
+    """
+
+    def beside(self, quotes: Sequence[Quote], *, now: int) -> Entry | None:
+        """Return what is to be on the disk with `quotes`, if anything is.
+
+        The quotes are not shown yet. After an entry nothing is asked before :meth:`settled`.
+        """
+        ...
+
+    def settled(self, *, on_disk: bool) -> None:
+        """Take what became of the entry; the quotes are shown, either way.
+
+        If it is said not to be on the disk, it may be there after all.
+        """
         ...
 
 

@@ -42,7 +42,7 @@ from .backlog import Backlog
 from .correlations import Array, LiveScenarios
 from .feeds import Feed
 from .inferring import Infer, inference_work
-from .publishing import Publishing
+from .publishing import PUBLISHED, Publishing
 from .remembering import Remembering
 from .settings import PublishSettings, Settings
 
@@ -182,6 +182,7 @@ class Application:
         if publish is not None and signer is not None:
             self.publishing = await asyncio.to_thread(self._publishing, publish, signer)
             self.service.subscribe(self.publishing.quoted)
+            self.service.accompany(self.publishing)
         sink, sender = self._sink()
         work: list[Coroutine[Any, Any, None]] = [
             watch(self.monitor, sink, failed=_could_not_watch),
@@ -220,7 +221,7 @@ class Application:
         ledger = Ledger(domain, epoch=settings.epoch)
         if kept is not None:
             ledger, after = Ledger.restored(domain, kept.content), kept.sequence
-        for record in self.service.payloads("published", after=after):
+        for record in self.service.payloads(PUBLISHED, after=after):
             ledger.replay(record)
         markets = [
             Market(instrument=name, limits=settings.limits, rule=settings.rule)
@@ -243,7 +244,7 @@ class Application:
 
     async def _record(self, record: bytes) -> int:
         with self.tracer.span(Step.PUBLISH, bytes=len(record)):
-            return await self.service.note("published", msgspec.Raw(record))
+            return await self.service.note(PUBLISHED, msgspec.Raw(record))
 
     def _measure(self, batch: SignedBatch) -> None:
         rows, now = self.service.table.rows, self._clock.now()

@@ -1,12 +1,17 @@
-"""The publisher at work: what is quoted is written down, signed and kept ready to be read."""
+"""The publisher at work: what is quoted is written down, signed and kept ready to be read.
+
+Of few quotes the plan is made before they are shown, so that its record goes to the disk with
+theirs. Of many it is made in a thread once they are shown, and its record follows.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from ...errors import ForemarginError
+from ..journal import Entry
 from ..ports import Clock
 from ..publish import Plan, Publisher, Report, SignedBatch, batch_json, updates_json
 from ..quote import Quote
@@ -14,11 +19,17 @@ from ..table import QuoteTable
 
 _logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-_FEW = 64  # updates that are signed in the loop; more are in a thread
+_FEW = 64  # quotes that are planned and signed in the loop; more are in a thread
+
+PUBLISHED = "published"
+"""Kind of the ledger's records in the journal."""
 
 
 class Publishing:
-    """Signs what is due, one plan at a time; an :class:`~foremargin.serving.http.UpdatesPort`.
+    """Signs what is due, one plan at a time.
+
+    An :class:`~foremargin.serving.http.UpdatesPort`, and the quotes'
+    :class:`~foremargin.serving.ports.Companion`.
 
     Parameters
     ----------
@@ -51,7 +62,9 @@ class Publishing:
         self._write, self._signed = write, signed
         self._look_s, self._retry_s = look_s, retry_s
         self._waiting: dict[str, Quote] = {}
-        self._wake = asyncio.Event()
+        self._looked_at: dict[str, Quote] = {}
+        self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._beside: Plan | None = None
         self._answers: dict[str, bytes] = {}
         self._batch: bytes | None = None
         self._busy = False
@@ -60,12 +73,44 @@ class Publishing:
     @property
     def busy(self) -> bool:
         """Whether there is something to sign, or something is being signed."""
-        return self._busy or self._wake.is_set()
+        return self._busy or self._beside is not None or self._wake.is_set()
+
+    def beside(self, quotes: Sequence[Quote], *, now: int) -> Entry | None:
+        """Plan what is due of quotes that are about to be shown; return its record.
+
+        None if nothing is, if a plan is under way or if there are many of them: the last two are
+        looked at when they are shown.
+        """
+        if self.busy or len(quotes) > _FEW:
+            return None
+        try:
+            plan = self._publisher.plan(quotes, now=now)
+        except Exception:  # whatever it is, the quotes must be shown
+            _logger.exception("nothing could be planned; it is tried again when they are shown")
+            return None
+        self._report(plan, quotes)
+        self._looked_at = {quote.instrument: quote for quote in quotes}
+        if not plan.record:
+            return None
+        self._beside = plan
+        self._told.clear()
+        return Entry(PUBLISHED, "", plan.record)
+
+    def settled(self, *, on_disk: bool) -> None:
+        """Sign what :meth:`beside` has planned, or have its record written again."""
+        self._told.set()
+        if on_disk:
+            self._sign_beside()
+        else:
+            self._wake.set()
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Take new quotes; they are looked at as soon as the plan before is through."""
-        self._waiting.update((quote.instrument, quote) for quote in quotes)
-        self._wake.set()
+        seen, self._looked_at = self._looked_at, {}
+        new = {one.instrument: one for one in quotes if seen.get(one.instrument) is not one}
+        if new:
+            self._waiting.update(new)
+            self._wake.set()
 
     def latest(self, instrument: str) -> bytes | None:
         """Return the last signed update of an instrument as JSON; None if there is none."""
@@ -99,6 +144,7 @@ class Publishing:
             self._wake.clear()
             self._busy = True
             try:
+                await self._finish_beside()
                 await self._publish(quotes)
             except ForemarginError:
                 _logger.exception("nothing could be signed; what is due is tried again")
@@ -111,12 +157,33 @@ class Publishing:
             plan = await asyncio.to_thread(self._publisher.plan, quotes.values(), now=now)
         else:
             plan = self._publisher.plan(quotes.values(), now=now)
-        looked_at = {name: one for name, one in self.reports.items() if name not in quotes}
-        self.reports = {**looked_at, **{report.instrument: report for report in plan.reports}}
-        if not plan.record:
+        self._report(plan, quotes.values())
+        if plan.record:
+            self._batch = None
+            self._ready(plan, await (self._signed_many(plan) if many else self._signed_few(plan)))
+
+    async def _finish_beside(self) -> None:
+        """See through what was planned for quotes that were about to be shown."""
+        if self._beside is None:
             return
+        await self._told.wait()
+        if self._beside is not None:
+            await self._durable(self._beside.record)
+            self._sign_beside()
+
+    def _sign_beside(self) -> None:
+        plan, self._beside = self._beside, None
+        assert plan is not None
         self._batch = None
-        batch = await (self._signed_many(plan) if many else self._signed_few(plan))
+        self._ready(plan, self._publisher.commit(plan))
+
+    def _report(self, plan: Plan, quotes: Iterable[Quote]) -> None:
+        names = {quote.instrument for quote in quotes}
+        others = {name: one for name, one in self.reports.items() if name not in names}
+        self.reports = {**others, **{report.instrument: report for report in plan.reports}}
+
+    def _ready(self, plan: Plan, batch: SignedBatch | None) -> None:
+        """Let the new updates be read."""
         for name in plan.updates:
             self._answers.pop(name, None)
         if batch is not None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ..journal import Entry, Record
@@ -24,20 +23,21 @@ from ..ladder import (
     BreakerState,
     Ladder,
     Standing,
-    Trial,
     differs,
     unsound,
 )
 from ..observations import Observation
-from ..ports import Outcome, Receipt
+from ..ports import Companion, Outcome, Receipt
 from ..quote import Calculation, Quote, Status
 from ..settings import FallbackSettings
-from ..table import EncodedQuote, encoded
+from ..table import encoded
+from .flight import Flight, Note, Request
 from .records import (
     COMMAND,
     HELD,
     OBSERVATIONS,
     QUOTES,
+    Accompanied,
     Append,
     Effect,
     Made,
@@ -60,30 +60,6 @@ ON_TRIAL = "results were faulty lately and are on trial: margins may rise and no
 _NOT_CALCULATED = (Status.STALE, Status.FALLBACK)
 _NEVER = 2**63
 _BATCH = 8 * 2**20  # bytes of one append, about
-
-
-class _Request(Struct, frozen=True):
-    ticket: int
-    observations: Sequence[Observation]
-    by: str
-
-
-class _Note(Struct, frozen=True):
-    ticket: int
-    entry: Entry
-
-
-class _Flight(Struct):
-    """What is being appended: receipts hold the place of their entry until it has a sequence."""
-
-    trial: Trial
-    now: int
-    entries: list[Entry] = []
-    receipts: list[tuple[int, list[Receipt]]] = []
-    submits: list[tuple[int, list[Observation]]] = []
-    made: list[tuple[Standing, Made]] = []
-    rows: list[EncodedQuote] = []
-    owed: list[str] = []
 
 
 class ServiceCore:
@@ -110,6 +86,8 @@ class ServiceCore:
         By instrument.
     paused : bool
         Whether an operator has said that no margin may fall.
+    companion : Companion or None
+        Asked for a record to append with quotes; told by ``Accompanied`` what became of it.
     on_hold : bool
         Whether no append may be started, while the journal is opened again; what comes waits.
     disk_fault, calculator_fault : str
@@ -134,14 +112,15 @@ class ServiceCore:
         self.waiting = Waiting()
         self.last = 0
         self.paused = self.on_hold = False
+        self.companion: Companion | None = None
         self.disk_fault = self.calculator_fault = ""
         self.ignored = 0
         self.last_fault = ""
         self._breaker_settings = breakers
         self._ladder = Ladder(fallback)
         self._stale = int(self._ladder.settings.stale_after_s * 10**9)
-        self._queue: deque[_Request | _Note] = deque()
-        self._flight: _Flight | None = None
+        self._queue: deque[Request | Note] = deque()
+        self._flight: Flight | None = None
         self._changed: dict[str, None] = dict.fromkeys(names)
         self._owed: dict[str, Made] = {}
         self._due: list[tuple[int, str]] = []
@@ -152,12 +131,12 @@ class ServiceCore:
         self, observations: Sequence[Observation], *, by: str, ticket: int, now: int
     ) -> list[Effect]:
         """Take observations; ``Reply`` comes when those let in are on the disk."""
-        self._queue.append(_Request(ticket, observations, by))
+        self._queue.append(Request(ticket, observations, by))
         return self._next(now)
 
     def noted(self, entry: Entry, *, ticket: int, now: int) -> list[Effect]:
         """Take a record of another kind; ``Reply`` has its place."""
-        self._queue.append(_Note(ticket, entry))
+        self._queue.append(Note(ticket, entry))
         return self._next(now)
 
     def calculated(
@@ -212,7 +191,7 @@ class ServiceCore:
             effects.append(Submit(observations, first + place))
         for name in flight.owed:
             self._owed.pop(name, None)
-        return effects + self._show(flight) + self._next(now)
+        return effects + self._show(flight, on_disk=True) + self._next(now)
 
     def append_failed(self, reason: str, *, now: int) -> list[Effect]:
         """Take the bad news: nothing of the append under way is on the disk."""
@@ -223,7 +202,7 @@ class ServiceCore:
         # What waits would most likely fail as well; what comes next, or time, tries again.
         refused += [Refuse(waiting.ticket, reason) for waiting in self._queue]
         self._queue.clear()
-        return refused + self._show(flight)
+        return refused + self._show(flight, on_disk=False)
 
     def pause(self, paused: bool) -> None:
         """Let margins fall no more, or again; ``ticked`` or the next event shows it."""
@@ -307,7 +286,7 @@ class ServiceCore:
             },
         }
 
-    def _landed(self) -> _Flight:
+    def _landed(self) -> Flight:
         assert self._flight is not None, "an append must be under way"
         return self._flight
 
@@ -341,12 +320,12 @@ class ServiceCore:
         """Start the next append if none is under way and there is something to append."""
         if self._flight is not None or self.on_hold:
             return []
-        flight = _Flight(self.admission.trial(), now)
+        flight = Flight(self.admission.trial(), now)
         size = 0
         while self._queue and size < _BATCH:
             waiting = self._queue.popleft()
             before = len(flight.entries)
-            if isinstance(waiting, _Note):
+            if isinstance(waiting, Note):
                 flight.entries.append(waiting.entry)
                 receipt = Receipt(outcome=Outcome.ACCEPTED, sequence=before + 1)
                 flight.receipts.append((waiting.ticket, [receipt]))
@@ -359,7 +338,7 @@ class ServiceCore:
         self._flight = flight
         return [Append(flight.entries, now)]
 
-    def _judge(self, request: _Request, flight: _Flight) -> None:
+    def _judge(self, request: Request, flight: Flight) -> None:
         """Judge the observations of a request; neighbours of one fate share a record."""
         verdicts = [flight.trial.judge(o, now=flight.now) for o in request.observations]
         receipts = []
@@ -381,7 +360,7 @@ class ServiceCore:
             ]
         flight.receipts.append((request.ticket, receipts))
 
-    def _quote(self, flight: _Flight) -> None:
+    def _quote(self, flight: Flight) -> None:
         """Add the quotes that say something new, and those that the disk did not take."""
         since = self.waiting.since
         cause = self.calculator_fault or self.disk_fault
@@ -404,11 +383,17 @@ class ServiceCore:
             old = [encoded(made.quote) for made in owed]
             payload = encode_quoted(self.waiting.applied, [*owed, *fresh], [*old, *flight.rows])
             flight.entries.append(Entry(QUOTES, "", payload))
+        if fresh and self.companion is not None:
+            beside = self.companion.beside([made.quote for made in fresh], now=flight.now)
+            if beside is not None:
+                flight.entries.append(beside)
+                flight.accompanied = True
 
-    def _show(self, flight: _Flight) -> list[Effect]:
+    def _show(self, flight: Flight, *, on_disk: bool) -> list[Effect]:
         for then, one in flight.made:
             self._follow(one, then)
-        return [Show(flight.rows)] if flight.rows else []
+        shown: list[Effect] = [Show(flight.rows)] if flight.rows else []
+        return [*shown, Accompanied(on_disk)] if flight.accompanied else shown
 
     def _follow(self, made: Made, then: Standing) -> None:
         """Take a quote into the state that it was made from; what came meanwhile stays."""

@@ -127,7 +127,13 @@ class Refuse(Struct, frozen=True):
     reason: str
 
 
-Effect = Append | Submit | Show | Reply | Refuse
+class Accompanied(Struct, frozen=True):
+    """Effect: tell the companion whether its record is on the disk."""
+
+    on_disk: bool
+
+
+Effect = Append | Submit | Show | Reply | Refuse | Accompanied
 """What the shell must do, in order."""
 
 encode = msgspec.json.Encoder().encode

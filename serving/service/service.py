@@ -21,7 +21,7 @@ from ..journal import (
     Snapshots,
 )
 from ..observations import Observation
-from ..ports import AuditEntry, Clock, Receipt
+from ..ports import AuditEntry, Clock, Companion, Receipt
 from ..quote import Quote
 from ..settings import ServeSettings
 from ..table import QuoteTable
@@ -32,6 +32,7 @@ from .log import Log
 from .records import (
     QUOTES,
     SHADOW,
+    Accompanied,
     Append,
     Effect,
     Refuse,
@@ -145,6 +146,10 @@ class Service:
         Observations and quotes reach those who follow in the order of the journal.
         """
         self._takers.append(taker)
+
+    def accompany(self, companion: Companion) -> None:
+        """Ask `companion` from now on what it has to write with new quotes."""
+        self.core.companion = companion
 
     async def start(self) -> None:
         """Recover, and begin; returns when every instrument has a quote.
@@ -320,6 +325,9 @@ class Service:
                 self._tell(self._takers, effect.observations)
             elif isinstance(effect, Show):
                 self._show(effect)
+            elif isinstance(effect, Accompanied):
+                assert self.core.companion is not None
+                self.core.companion.settled(on_disk=effect.on_disk)
             elif isinstance(effect, Reply):
                 future = self._tickets.pop(effect.ticket, None)  # none waits for a shadow
                 if future is not None and not future.done():
