@@ -102,7 +102,7 @@ class Ladder:
         their age, also if the clock has gone back.
         """
         known, latest = standing.calculation, standing.latest
-        if known is not None and _due(calculation) > _due(known):
+        if known is None or _due(calculation) > _due(known):
             latest = 0
         return msgspec.structs.replace(
             standing, calculation=calculation, doubt=doubt, latest=latest, age=0

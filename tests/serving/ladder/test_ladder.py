@@ -175,6 +175,13 @@ def test_a_price_within_the_period_makes_late_data_no_newer(make_calculation):
     assert (fresh.status, initial(fresh)) == (Status.OK, (500, 600))
 
 
+def test_a_clock_that_went_back_before_the_first_calculation_ages_nothing(make_calculation):
+    fixed = LADDER.quote(Standing(), "BTC", now=60 * HOUR)
+    standing = LADDER.followed(Standing(), fixed)
+    quote, _ = quote_of(make_calculation(at=HOUR), now=HOUR, standing=standing)
+    assert (quote.status, initial(quote)) == (Status.OK, (500, 600))
+
+
 def test_what_waiting_has_raised_falls_by_a_calculation_only(make_calculation):
     calculation = make_calculation(at=HOUR)
     quote, standing = quote_of(calculation, now=HOUR + 1_800 * SECOND, waiting_since=HOUR)
