@@ -99,10 +99,13 @@ class Publishing:
     def settled(self, *, on_disk: bool) -> None:
         """Sign what :meth:`beside` has planned, or have its record written again."""
         self._told.set()
-        if on_disk:
-            self._sign_beside()
-        else:
+        if not on_disk:
             self._wake.set()
+            return
+        try:
+            self._sign_beside()
+        except Exception:  # it is in the ledger: whoever reads it has it signed
+            _logger.exception("what is on the disk could not be signed")
 
     def quoted(self, quotes: Iterable[Quote]) -> None:
         """Take new quotes; they are looked at as soon as the plan before is through."""

@@ -10,49 +10,13 @@ from foremargin.errors import InputError
 from foremargin.serving.assembly import read_settings
 from foremargin.serving.assembly.correlations import MOST_INSTRUMENTS, LiveScenarios
 from foremargin.serving.assembly.feeds import Feed
-from foremargin.serving.assembly.publishing import Publishing
-from foremargin.serving.journal import JournalError
 from foremargin.serving.observations import encode_observations
 from foremargin.serving.ports import Outcome, Receipt
-from foremargin.serving.publish import Domain, Ledger, LocalSigner, Market, Publisher
-from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
 from foremargin.serving.table import QuoteTable
+from foremargin.tests.serving.assembly.quotes import quoted
 
 HOUR = 3_600_000_000_000
 START = 480_000 * HOUR
-
-
-def quoted(name, bps, *, sequence=1, sigma=0.01):
-    side = SideMargin(
-        initial_margin_bps=bps, maintenance_margin_bps=bps // 2, components={"target": float(bps)}
-    )
-    made_of = Calculation(
-        instrument=name,
-        basis=Basis.LINEAR,
-        observed_at=START,
-        long=side,
-        short=side,
-        horizon_periods=1,
-        horizon_s=3_600,
-        tail_probability=0.01,
-        sigma=sigma,
-        sigma_lower=None,
-        sigma_upper=None,
-        regime="calm",
-    )
-    return Quote(
-        instrument=name,
-        sequence=sequence,
-        status=Status.OK,
-        basis=Basis.LINEAR,
-        reason="",
-        observed_at=START,
-        quoted_at=START + sequence,
-        valid_until=START + 2 * HOUR,
-        long=side,
-        short=side,
-        calculation=made_of,
-    )
 
 
 def test_settings_of_all_rooms_come_from_one_file(tmp_path):
@@ -109,47 +73,6 @@ def test_what_if_without_any_forecast_is_refused():
 def test_correlation_of_another_size_is_refused():
     with pytest.raises(InputError, match="correlation must be 2 by 2"):
         LiveScenarios(("A", "B"), QuoteTable(), correlation=np.eye(3))
-
-
-def test_nothing_is_signed_before_its_record_is_on_the_disk():
-    domain = Domain(chain_id=1, contract="0x" + "00" * 19 + "01")
-    publisher = Publisher(Ledger(domain), [Market(instrument="A")], LocalSigner(b"\x01" * 32))
-    table = QuoteTable()
-    seen: list[bytes | None] = []
-    publishing: Publishing
-
-    async def write(record):
-        seen.append(publishing.latest("A"))
-        if len(seen) == 1:
-            raise JournalError("the disk is full")
-        return len(seen)
-
-    class Clock:
-        def now(self):
-            return START + 10
-
-    async def scenario():
-        nonlocal publishing
-        signed = asyncio.Event()
-        publishing = Publishing(
-            publisher,
-            table=table,
-            write=write,
-            clock=Clock(),
-            signed=lambda batch: signed.set(),
-            retry_s=0.01,
-        )
-        task = asyncio.create_task(publishing.run())
-        publishing.quoted([quoted("A", 300)])
-        async with asyncio.timeout(5.0):
-            await signed.wait()
-        task.cancel()
-
-    asyncio.run(scenario())
-    assert seen == [None, None]  # the record was written again before anything was signed
-    assert publishing.latest("A") is not None
-    assert publishing.latest("B") is None
-    assert publishing.batch() is not None
 
 
 def test_feed_is_read_line_by_line_and_a_bad_line_is_passed_over(make_bar, tmp_path):
