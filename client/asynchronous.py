@@ -183,9 +183,13 @@ class AsyncClient:
 
     # ------------------------------------------------------------ updates, audit, health
 
-    async def update(self, instrument: str) -> SignedUpdate:
-        """Return the last signed update of an instrument; see :func:`.verified_message`."""
-        return await self._run(self._ask.update(instrument))
+    async def update(self, instrument: str, *, wait_s: float = 0.0) -> SignedUpdate:
+        """Return the last signed update of an instrument; see :func:`.verified_message`.
+
+        With `wait_s`, up to so many seconds pass until there is one that this client has not
+        returned yet; the service may answer earlier, with the same again.
+        """
+        return await self._run(self._ask.update(instrument, wait_s=wait_s))
 
     async def update_batch(self) -> dict[str, Any]:
         """Return the last Merkle batch with its proofs, as plain JSON."""

@@ -110,6 +110,8 @@ class Call(Struct, frozen=True, kw_only=True):
         Of a call that changes something; it is sent with every attempt.
     accept : frozenset of int
         Statuses that are an answer; others are errors.
+    wait_s : float
+        For which the service is asked to keep its answer back; it adds to the times of the policy.
     """
 
     method: str
@@ -119,6 +121,7 @@ class Call(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     idempotency_key: str | None = None
     accept: frozenset[int] = frozenset({200})
+    wait_s: float = 0.0
 
 
 class Exchange:
@@ -168,10 +171,10 @@ class Exchange:
         """
         retry, start = self.retry, self._monotonic()
         for n in range(retry.attempts):
-            left = start + retry.deadline_s - self._monotonic()
+            left = start + retry.deadline_s + call.wait_s - self._monotonic()
             if n and left <= 0.0:
                 break
-            reply = yield Attempt(self.request(call), min(retry.attempt_s, left))
+            reply = yield Attempt(self.request(call), min(retry.attempt_s + call.wait_s, left))
             if isinstance(reply, Answer) and reply.status in call.accept:
                 return reply
             error = _error(reply, call)
@@ -179,7 +182,7 @@ class Exchange:
                 raise error
             wait = retry.wait_s(n, rng=self.rng, at_least_s=_asked_wait_s(error))
             spent = self._monotonic() - start
-            if n + 1 == retry.attempts or spent + wait >= retry.deadline_s:
+            if n + 1 == retry.attempts or spent + wait >= retry.deadline_s + call.wait_s:
                 break
             yield Wait(wait)
         raise error

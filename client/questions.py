@@ -3,11 +3,9 @@
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote as percent_encoded
 from uuid import uuid4
@@ -18,6 +16,7 @@ from ..errors import InputError
 from .errors import AnswerError
 from .exchange import Answer, Call, Exchange, Plan
 from .freshness import Freshness
+from .remembered import Remembered
 from .types import (
     AuditEntry,
     AuditPage,
@@ -38,11 +37,11 @@ T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _KEY = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
-_CACHED = 4_096  # quotes; about a kilobyte each
+_LONGEST_WAIT_S = 3_600.0
 
 
 class Questions:
-    """Plans for every question; the state is the quotes that may be asked for conditionally.
+    """Plans for every question; the state is what may be asked for conditionally.
 
     Parameters
     ----------
@@ -55,16 +54,15 @@ class Questions:
     def __init__(self, exchange: Exchange, *, clock: Callable[[], int] = time.time_ns) -> None:
         self.exchange = exchange
         self._clock = clock
-        self._quotes: OrderedDict[str, tuple[str, Quote]] = OrderedDict()
-        self._lock = Lock()
+        self._quotes: Remembered[Quote] = Remembered()
+        self._updates: Remembered[SignedUpdate] = Remembered()
 
     # ------------------------------------------------------------ margins
 
     def margin(self, instrument: str, freshness: Freshness) -> Plan[Quote]:
         """One quote; an unchanged one does not travel again."""
         path = f"/v1/margins/{escaped(instrument)}"
-        with self._lock:
-            etag, known = self._quotes.get(path, ("", None))
+        etag, known = self._quotes.get(path)
         headers = {"if-none-match": etag} if known is not None else {}
         accept = frozenset({200, 304}) if known is not None else frozenset({200})
         answer = yield from self.exchange.ask(
@@ -77,7 +75,7 @@ class Questions:
                 raise AnswerError(
                     f"the margin must be that of {instrument}, was that of {quote.instrument}"
                 )
-            self._remember(path, answer.headers.get("etag"), quote)
+            self._quotes.put(path, answer.headers.get("etag", ""), quote)
         return self._checked(quote, answer, freshness)
 
     def page(
@@ -95,14 +93,6 @@ class Questions:
     def checked_page(self, answer: Answer, page: QuotePage, freshness: Freshness) -> list[Quote]:
         """Return the quotes of a page, or raise for the first that is not fresh."""
         return [self._checked(quote, answer, freshness) for quote in page.quotes]
-
-    def _remember(self, path: str, etag: str | None, quote: Quote) -> None:
-        with self._lock:
-            self._quotes.pop(path, None)
-            if etag:
-                self._quotes[path] = (etag, quote)
-            while len(self._quotes) > _CACHED:
-                self._quotes.popitem(last=False)
 
     def _checked(self, quote: Quote, answer: Answer, freshness: Freshness) -> Quote:
         now, age_s = self._now_and_age(quote, answer)
@@ -149,9 +139,23 @@ class Questions:
         """Margins with the time in which they hold."""
         return (yield from self.get(f"/v1/schedules/{escaped(instrument)}", Schedule))
 
-    def update(self, instrument: str) -> Plan[SignedUpdate]:
-        """Last signed update."""
-        return (yield from self.get(f"/v1/updates/{escaped(instrument)}", SignedUpdate))
+    def update(self, instrument: str, *, wait_s: float) -> Plan[SignedUpdate]:
+        """Last signed update, or the next one."""
+        if not 0.0 <= wait_s <= _LONGEST_WAIT_S:
+            raise InputError(f"wait_s must be in 0 to {_LONGEST_WAIT_S:g}, was {wait_s}")
+        path, seconds = f"/v1/updates/{escaped(instrument)}", math.ceil(wait_s)
+        etag, known = self._updates.get(path)
+        headers = {"prefer": f"wait={seconds}"} if seconds else {}
+        if known is not None:
+            headers["if-none-match"] = etag
+        accept = frozenset({200, 304}) if known is not None else frozenset({200})
+        call = Call(method="GET", path=path, headers=headers, accept=accept, wait_s=seconds)
+        answer = yield from self.exchange.ask(call)
+        if answer.status == 304 and known is not None:
+            return known
+        update = decoded(answer, SignedUpdate)
+        self._updates.put(path, answer.headers.get("etag", ""), update)
+        return update
 
     def update_batch(self) -> Plan[dict[str, Any]]:
         """Last batch."""

@@ -165,6 +165,12 @@ class Application:
             ),
         )
 
+    def let_go(self) -> None:
+        """End what holds connections open: streams, and those who wait for updates."""
+        self.hub.close()
+        if self.publishing is not None:
+            self.publishing.close()
+
     def _routes(self, inference: Sequence[BaseRoute]) -> list[BaseRoute]:
         # Who may read was asked at the gate, which is in front of these routes as well.
         return [
@@ -205,7 +211,7 @@ class Application:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._keep_ledger()
             await self._remembering.close()
-            self.hub.close()
+            self.let_go()
             await self.service.stop()
             await asyncio.to_thread(self.tracer.close)
 
@@ -337,6 +343,11 @@ class _Updates:
         """Return the last batch."""
         publishing = self._application.publishing
         return None if publishing is None else publishing.batch()
+
+    def changed(self) -> asyncio.Future[None] | None:
+        """Return what is done at the next one."""
+        publishing = self._application.publishing
+        return None if publishing is None else publishing.changed()
 
 
 class Watched:

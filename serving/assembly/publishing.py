@@ -67,7 +67,8 @@ class Publishing:
         self._beside: Plan | None = None
         self._answers: dict[str, bytes] = {}
         self._batch: bytes | None = None
-        self._busy = False
+        self._busy = self._closed = False
+        self._changed: asyncio.Future[None] | None = None
         self.reports: Mapping[str, Report] = {}
 
     @property
@@ -130,6 +131,19 @@ class Publishing:
             self._batch = batch_json(signed)
         return self._batch
 
+    def changed(self) -> asyncio.Future[None] | None:
+        """Return what is done when another update can be read; None if this was closed."""
+        if self._closed:
+            return None
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self._closed = True
+        self._tell()
+
     def snapshot(self) -> bytes:
         """Return the ledger, as :meth:`Publisher.snapshot`."""
         return self._publisher.snapshot()
@@ -191,6 +205,12 @@ class Publishing:
             self._answers.pop(name, None)
         if batch is not None:
             self._signed(batch)
+        self._tell()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set_result(None)
 
     async def _signed_few(self, plan: Plan) -> SignedBatch | None:
         await self._durable(plan.record)

@@ -33,7 +33,7 @@ class _Structured(logging.Handler):
 
 
 class _Server(uvicorn.Server):
-    """Ends streams before it waits for the connections that they hold open."""
+    """Ends what holds connections open before it waits for them."""
 
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
-        self._application.hub.close()
+        self._application.let_go()
         await super().shutdown(sockets)
 
 

@@ -4,12 +4,13 @@ What needs numpy, the scenarios of portfolio what-if, is in :mod:`.whatif` and :
 """
 
 from .app import make_app
-from .context import Additions, UpdatesPort
+from .context import Additions
 from .gate import Gate
 from .hot import HotWork
 from .problems import PROBLEMS, Problem, ProblemError
 from .settings import HttpSettings
 from .simulate import Part, Position, Simulation, SimulationRequest
+from .updates import UpdatesPort
 
 __all__ = [
     "PROBLEMS",

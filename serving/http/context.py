@@ -1,7 +1,7 @@
 """What the routes are made of."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 from msgspec import Struct
@@ -13,18 +13,7 @@ from .hot import HotWork, Observer
 from .once import Once
 from .reads import Reads
 from .settings import HttpSettings
-
-
-class UpdatesPort(Protocol):
-    """What the publisher signed last."""
-
-    def latest(self, instrument: str) -> bytes | None:
-        """Return the last signed update of an instrument as JSON; None if there is none."""
-        ...
-
-    def batch(self) -> bytes | None:
-        """Return the last Merkle batch with its proofs as JSON; None if there is none."""
-        ...
+from .updates import UpdatesPort
 
 
 class Additions(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from msgspec.json import Encoder
 from starlette.responses import Response
 
@@ -26,6 +26,7 @@ from .problems import (
     ProblemError,
 )
 from .schedules import AuditPage, History, Instruments, schedule_of
+from .updates import Updates
 
 _encode = Encoder().encode
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
@@ -36,6 +37,14 @@ Instrument = Annotated[
 ]
 After = Annotated[
     str | None, Query(max_length=256, description="`next` of the page before, unchanged.")
+]
+Prefer = Annotated[
+    str,
+    Header(
+        max_length=256,
+        description="With `wait=5` and If-None-Match: answer when there is another, or after 5 s.",
+        examples=["wait=5"],
+    ),
 ]
 _USUAL = (UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED)
 SECURED = {"security": [{"key": []}, {}], "x-scope": "read"}
@@ -53,6 +62,12 @@ class ReadRoutes:
     def __init__(self, context: Context) -> None:
         self._context, self._reads = context, context.reads
         self._service, self._page = context.service, context.settings.page
+        limits = context.settings
+        self._updates = Updates(
+            context.additions.updates,
+            longest_wait_s=min(limits.longest_wait_s, 0.8 * limits.timeout_s),
+            waiting=limits.waiting,
+        )
 
     def router(self) -> APIRouter:
         """Return them; the longer path of two that match comes first."""
@@ -83,7 +98,7 @@ class ReadRoutes:
         endpoint = getattr(self, name)
         media = content(schema) if schema else {"application/json": {"schema": {"type": "object"}}}
         responses = {200: {"description": "Done", "content": media}, **problems(*kinds, *_USUAL)}
-        if name in ("margin", "forecast"):
+        if name in ("margin", "forecast", "update", "updates_batch"):
             responses[304] = {"description": "As If-None-Match says"}
         router.add_api_route(
             path,
@@ -162,20 +177,19 @@ class ReadRoutes:
         cursor = write_cursor(str(entries[-1].sequence), of="audit") if more else None
         return _json(_encode(AuditPage(entries, cursor)))
 
-    async def update(self, instrument: Instrument) -> Response:
-        """Return the last signed update of one instrument."""
-        updates = self._context.additions.updates
-        if updates is None:
-            raise ProblemError(NOT_OFFERED, "This service signs no updates.")
-        self._reads.row(instrument)
-        return _signed(updates.latest(instrument), f"of {instrument}")
+    async def update(
+        self, instrument: Instrument, request: Request, prefer: Prefer = ""
+    ) -> Response:
+        """Return the last signed update of one instrument, or wait for the next."""
+        if self._context.additions.updates is not None:
+            self._reads.row(instrument)
+        known = request.headers.get("if-none-match", "")
+        return (await self._updates.of(instrument, if_none_match=known, prefer=prefer)).response()
 
-    async def updates_batch(self) -> Response:
-        """Return the last Merkle batch of signed updates, with its proofs."""
-        updates = self._context.additions.updates
-        if updates is None:
-            raise ProblemError(NOT_OFFERED, "This service signs no updates.")
-        return _signed(updates.batch(), "of all instruments")
+    async def updates_batch(self, request: Request, prefer: Prefer = "") -> Response:
+        """Return the last Merkle batch of signed updates with its proofs, or wait for the next."""
+        known = request.headers.get("if-none-match", "")
+        return (await self._updates.batch(if_none_match=known, prefer=prefer)).response()
 
     def _named(self, instruments: str) -> list[EncodedQuote]:
         names = list(dict.fromkeys(name for name in instruments.split(",") if name))
@@ -199,12 +213,6 @@ def _json(body: bytes) -> Response:
 def _quotes(rows: list[EncodedQuote], cursor: str | None) -> Response:
     bodies = b",".join(row.body for row in rows)
     body = b'{"quotes":[' + bodies + b'],"next":' + _encode(cursor) + b"}"
-    return Answer(body=body, headers=(JSON, (b"cache-control", b"no-cache"))).response()
-
-
-def _signed(body: bytes | None, of: str) -> Response:
-    if body is None:
-        raise ProblemError(NO_UPDATE, f"No update {of} was signed yet.")
     return Answer(body=body, headers=(JSON, (b"cache-control", b"no-cache"))).response()
 
 

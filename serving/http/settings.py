@@ -24,6 +24,11 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Most items on one page of a list.
     timeout_s : float
         Until the answer begins; streams then go on.
+    longest_wait_s : float
+        That a read of a signed update waits for the next one, if asked to; at most four fifths of
+        `timeout_s`.
+    waiting : int
+        Most requests that wait so at once; others are answered at once.
     body_timeout_s : float
         Until a body has come.
     idempotency_s : float
@@ -40,6 +45,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     positions: int = 1_000
     page: int = 1_000
     timeout_s: float = 10.0
+    longest_wait_s: float = 8.0
+    waiting: int = 1_000
     body_timeout_s: float = 10.0
     idempotency_s: float = 86_400.0
     fast_path: bool = True

@@ -222,7 +222,18 @@ class Service:
         return _json({"name": request.path_params["name"], "arguments": arguments})
 
     async def update(self, request: Request) -> Response:
-        return _json(self.extra["updates"][request.path_params["name"]])
+        """Answer with the update that is due; a wait is over when another one is."""
+        due = self.extra["updates"][request.path_params["name"]]
+        update, *later = due if isinstance(due, list) else [due]
+        self.extra["preferred"] = request.headers.get("prefer", "")
+        if request.headers.get("if-none-match") == f'"{len(later)}"':
+            if not (later and self.extra["preferred"]):
+                return Response(status_code=304, headers={"etag": f'"{len(later)}"'})
+            self.extra["updates"][request.path_params["name"]] = later
+            update, *later = later
+        answer = _json(update)
+        answer.headers["etag"] = f'"{len(later)}"'
+        return answer
 
     async def audit(self, request: Request) -> Response:
         after, limit = (int(request.query_params[name]) for name in ("after", "limit"))

@@ -1,5 +1,6 @@
 """Signed updates, and what the client imports."""
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -105,6 +106,24 @@ def test_a_threshold_that_cannot_be_met_or_means_nothing_is_refused():
 def test_an_update_comes_from_the_service_as_it_was_signed(connect, service):
     service.extra["updates"] = {"A": msgspec.to_builtins(signed(KEYS[0]))}
     assert check(connect().update("A"), SIGNERS[0]) == MESSAGE
+
+
+def test_next_update_is_waited_for_and_a_known_one_does_not_travel_again(connect, service):
+    client, updates = connect(), [signed(key) for key in KEYS[:2]]
+    service.extra["updates"] = {"A": [msgspec.to_builtins(update) for update in updates]}
+    one = client.update("A")
+    assert client.update("A") is one  # nothing travelled
+    assert service.extra["preferred"] == ""
+    two = client.update("A", wait_s=0.2)
+    assert service.extra["preferred"] == "wait=1"
+    assert [one, two] == updates
+    assert client.update("A", wait_s=1.0) is two  # none came
+
+
+@pytest.mark.parametrize("wait_s", [-1.0, math.nan, math.inf, 3_601.0])
+def test_a_wait_that_is_none_is_refused(connect, wait_s):
+    with pytest.raises(InputError, match="wait_s must be in 0 to 3600"):
+        connect().update("A", wait_s=wait_s)
 
 
 def test_the_client_stands_alone():

@@ -203,3 +203,21 @@ def test_core_appends_the_record_of_its_companion_with_the_quotes(make_publishin
     assert isinstance(owed, Append)
     assert [entry.kind for entry in owed.entries] == ["quotes"]
     assert not any(isinstance(e, Accompanied) for e in core.appended(2, now=START + HOUR + 1))
+
+
+def test_who_waits_is_told_of_the_next_update_and_let_go_at_the_end(make_publishing):
+    publishing, _, _ = make_publishing()
+
+    async def scenario():
+        first = publishing.changed()
+        assert publishing.changed() is first  # one for all who wait
+        publishing.beside([quoted("A", 300)], now=START + 10)
+        assert not first.done()
+        publishing.settled(on_disk=True)
+        assert first.done()
+        second = publishing.changed()
+        publishing.close()
+        assert second.done()
+        assert publishing.changed() is None
+
+    asyncio.run(scenario())

@@ -142,11 +142,37 @@ class Memory:
 class Updates:
     """What a publisher would have signed."""
 
+    def __init__(self) -> None:
+        self.signed: dict[str, bytes] = {"BTC-PERP": b'{"market":"BTC-PERP"}'}
+        self.closed = False
+        self._changed: asyncio.Future[None] | None = None
+
     def latest(self, instrument: str) -> bytes | None:
-        return b'{"market":"%s"}' % instrument.encode() if instrument == "BTC-PERP" else None
+        return self.signed.get(instrument)
 
     def batch(self) -> bytes | None:
         return b'{"root":"0x00"}'
+
+    def changed(self) -> asyncio.Future[None] | None:
+        if self.closed:
+            return None
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    def sign(self, instrument: str, body: bytes) -> None:
+        self.signed[instrument] = body
+        self.tell()
+
+    def tell(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set_result(None)
+
+
+@pytest.fixture
+def updates() -> Updates:
+    return Updates()
 
 
 NAMES = ("BTC-PERP", "BTC/USDT:USDT", "ETH-PERP", "SOL-PERP")
