@@ -215,7 +215,7 @@ class Run:
     async def rows(self) -> None:
         """Feed all rows."""
         self.clock.move_to(int(self.times[0]) - SECOND)
-        async with self.application._lifespan(self.application):  # type: ignore[arg-type]
+        async with self.application._lifespan():
             assert isinstance(self.application.publishing, Publishing)
             self.publishing = self.application.publishing
             while self.host.fault or self.application.service.core.calculator_fault:

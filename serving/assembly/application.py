@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from ... import __version__
@@ -180,8 +179,7 @@ class Application:
         ]
 
     @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        del app
+    async def _lifespan(self) -> AsyncIterator[None]:
         await self.service.start()
         self.hub.publish(row.quote for row in self.service.table.rows.values())
         publish, signer = self._settings.publish, self._signer

@@ -1,5 +1,6 @@
 """Run an application until it is told to stop."""
 
+import asyncio
 import logging
 import socket
 from contextlib import suppress
@@ -40,14 +41,20 @@ class _Server(uvicorn.Server):
         self._application = application
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin; what is here to stay is not walked again at every collection of garbage."""
+        """Begin."""
         await super().startup(sockets)
-        settle_memory()
+        self._settling = asyncio.create_task(self._settle())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
         self._application.let_go()
         await super().shutdown(sockets)
+        await asyncio.gather(self._settling, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Have what is here to stay not walked again at every collection of garbage."""
+        await self._application.app.complete()
+        settle_memory()
 
 
 def make_server(application: Application, settings: Settings) -> uvicorn.Server:

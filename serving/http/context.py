@@ -1,9 +1,8 @@
 """What the routes are made of."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractAsyncContextManager
 
-from fastapi import FastAPI
 from msgspec import Struct
 from starlette.routing import BaseRoute
 
@@ -41,7 +40,7 @@ class Additions(Struct, frozen=True, kw_only=True):
     observer: Observer | None = None
     works: Sequence[HotWork] = ()
     routes: Sequence[BaseRoute] = ()
-    lifespan: Callable[[FastAPI], Any] | None = None
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
 
 
 class Context(Struct, frozen=True, kw_only=True):

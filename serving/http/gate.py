@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
+
+from starlette.routing import Router
 
 from ..security import (
     Excess,
@@ -17,12 +19,13 @@ from ..security import (
     replay_body,
     with_security,
 )
-from ..security.limits import App, Message, Receive, Send
+from ..security.limits import Message, Receive, Send
 from .access import scope_needed
 from .answers import Answer, Header, dressed, trace_header
 from .door import Door, Guest, rate_headers
 from .framing import SPLITTING
 from .hot import HotTable, Observer
+from .late import Late
 from .problems import (
     BODY_TOO_DEEP,
     BODY_TOO_LARGE,
@@ -57,8 +60,10 @@ class Gate:
 
     Parameters
     ----------
-    app : ASGI application
+    app : Late
         Everything that is documented, and what was added.
+    lifespan : callable
+        Returns the context in which it answers.
     door : Door
         Who comes in.
     hot : HotTable
@@ -72,20 +77,27 @@ class Gate:
 
     def __init__(
         self,
-        app: App,
+        app: Late,
         *,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
         door: Door,
         hot: HotTable,
         settings: HttpSettings,
         observer: Observer | None = None,
     ) -> None:
+        self.lifespan = lifespan
         self._app, self._door, self._hot = app, door, hot
+        self._life = Router(lifespan=lambda _: lifespan())
         self._settings, self._observer = settings, observer
 
     @property
     def hot(self) -> HotTable | None:
         """Routes that may be answered before a request gets here; None if none may."""
         return self._hot if self._settings.fast_path else None
+
+    async def complete(self) -> None:
+        """Return when everything is made that answers."""
+        await self._app.begin()
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -94,7 +106,7 @@ class Gate:
         elif scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._life(scope, receive, send)
 
     async def _serve(self, scope: Connection, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

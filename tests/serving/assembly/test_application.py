@@ -18,7 +18,7 @@ HOUR = 3_600_000_000_000
 @asynccontextmanager
 async def running(application, headers=None):
     """Start an application, and ask it over ASGI."""
-    async with application.app._app.router.lifespan_context(application.app._app):
+    async with application.app.lifespan():
         transport = httpx.ASGITransport(application.app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=headers or {}

@@ -13,7 +13,7 @@ HOUR = 3_600_000_000_000
 
 async def run(application, clock, bars, *, killed=None):
     """Send bars one by one; copy the state folder where it would lie after a kill."""
-    async with application.app._app.router.lifespan_context(application.app._app):
+    async with application.app.lifespan():
         for bar in bars:
             clock.time = bar.time
             await application._from_feed([bar])

@@ -229,7 +229,7 @@ def build(
         limiter: RateLimiter | None = None,
     ) -> Gate:
         store = KeyStore(tmp_path / "keys.json") if keys else None
-        return make_app(
+        app = make_app(
             service,
             clock=clock,
             scenarios=scenarios,
@@ -239,6 +239,8 @@ def build(
             state_dir=tmp_path / "state" if state else None,
             limiter=RateLimiter(now=clock.now) if limiter is None else limiter,
         )
+        app._app.make()
+        return app
 
     return make
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from foremargin.serving.assembly.inferring import inference_work
 from foremargin.serving.http.door import Door
 from foremargin.serving.http.gate import Gate
 from foremargin.serving.http.hot import HotTable
+from foremargin.serving.http.late import Late
 from foremargin.serving.http.settings import HttpSettings
 from foremargin.serving.inference import (
     Inference,
@@ -290,7 +292,8 @@ def _gate(models: InferenceModels, *, fast: bool) -> Gate:
         limits=RateLimits(address=usual, stranger=usual),
     )
     return Gate(
-        make_inference_router(inference),
+        Late(lambda: make_inference_router(inference)),
+        lifespan=nullcontext,
         door=door,
         hot=HotTable(
             [],
