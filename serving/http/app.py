@@ -97,7 +97,7 @@ def make_app(
     limiter = RateLimiter() if limiter is None else limiter
     door = Door(authenticator, limiter=limiter, limits=settings.rates)
     return Gate(
-        _fastapi(context),
+        _fastapi(context, has_keys=authenticator.has_keys),
         door=door,
         hot=_hot(context, door),
         settings=settings,
@@ -139,7 +139,7 @@ def _once(kind: str, clock: Clock, settings: HttpSettings, folder: Path | None) 
     return Once(ledger, clock=clock, file=file, begins=not repeatable)
 
 
-def _fastapi(context: Context) -> FastAPI:
+def _fastapi(context: Context, *, has_keys: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
@@ -165,7 +165,7 @@ def _fastapi(context: Context) -> FastAPI:
     )
     for group in (ReadRoutes(context), WriteRoutes(context), OperationRoutes(context)):
         app.include_router(group.router())
-    _add_document(app)
+    _add_document(app, has_keys=has_keys)
     app.router.routes.extend(context.additions.routes)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -174,7 +174,7 @@ def _fastapi(context: Context) -> FastAPI:
     return app
 
 
-def _add_document(app: FastAPI) -> None:
+def _add_document(app: FastAPI, *, has_keys: bool) -> None:
     body = b""
 
     async def openapi(_: Request) -> Response:
@@ -184,7 +184,7 @@ def _add_document(app: FastAPI) -> None:
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(app)
+            app.openapi_schema = document(app, has_keys=has_keys)
         return app.openapi_schema
 
     app.openapi = build  # type: ignore[method-assign]  # as FastAPI documents it
