@@ -115,7 +115,6 @@ class Publishing:
         self.reports = {**looked_at, **{report.instrument: report for report in plan.reports}}
         if not plan.record:
             return
-        self._batch = None
         batch = await (self._signed_many(plan) if many else self._signed_few(plan))
         for name in plan.updates:
             self._answers.pop(name, None)
@@ -124,7 +123,9 @@ class Publishing:
 
     async def _signed_few(self, plan: Plan) -> SignedBatch | None:
         await self._durable(plan.record)
-        return self._publisher.commit(plan)
+        batch = self._publisher.commit(plan)
+        self._batch = None  # not before: whoever reads meanwhile has the old one kept again
+        return batch
 
     async def _signed_many(self, plan: Plan) -> SignedBatch | None:
         """Write the text of the batch while its record is on its way to the disk."""

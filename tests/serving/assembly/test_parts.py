@@ -15,44 +15,9 @@ from foremargin.serving.journal import JournalError
 from foremargin.serving.observations import encode_observations
 from foremargin.serving.ports import Outcome, Receipt
 from foremargin.serving.publish import Domain, Ledger, LocalSigner, Market, Publisher
-from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
 from foremargin.serving.table import QuoteTable
 
-HOUR = 3_600_000_000_000
-START = 480_000 * HOUR
-
-
-def quoted(name, bps, *, sequence=1, sigma=0.01):
-    side = SideMargin(
-        initial_margin_bps=bps, maintenance_margin_bps=bps // 2, components={"target": float(bps)}
-    )
-    made_of = Calculation(
-        instrument=name,
-        basis=Basis.LINEAR,
-        observed_at=START,
-        long=side,
-        short=side,
-        horizon_periods=1,
-        horizon_s=3_600,
-        tail_probability=0.01,
-        sigma=sigma,
-        sigma_lower=None,
-        sigma_upper=None,
-        regime="calm",
-    )
-    return Quote(
-        instrument=name,
-        sequence=sequence,
-        status=Status.OK,
-        basis=Basis.LINEAR,
-        reason="",
-        observed_at=START,
-        quoted_at=START + sequence,
-        valid_until=START + 2 * HOUR,
-        long=side,
-        short=side,
-        calculation=made_of,
-    )
+from .quotes import HOUR, START, quoted
 
 
 def test_settings_of_all_rooms_come_from_one_file(tmp_path):
