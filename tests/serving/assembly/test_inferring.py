@@ -1,6 +1,7 @@
 """What inference answers, now or later, is what the hot route answers."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def later(change):
     async def scenario():
         inner = asyncio.get_running_loop().create_future()
         work = inference_work(lambda name, body: inner)
-        outer = work.answer("m", b"{}")
+        outer: Any = work.answer("m", b"{}")
         change(inner, outer)
         for _ in range(3):
             await asyncio.sleep(0)
@@ -31,7 +32,7 @@ def test_what_is_there_at_once_keeps_its_status_and_names_are_handed_on():
         return 404, b'{"error":"no"}'
 
     work = inference_work(infer)
-    answer = work.answer("m", b"{}")
+    answer: Any = work.answer("m", b"{}")
     assert (answer.status, answer.body, asked) == (404, b'{"error":"no"}', [("m", b"{}")])
     assert (work.template, work.typed) == ("/v2/models/{name}/infer", True)
 

@@ -1,6 +1,7 @@
 """What is quoted is written down and then signed, once, and what is read is never older."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ class Desk:
 
     def __init__(self, names, *, publisher=Publisher, look_s=3_600.0):
         self.time, self.full, self.records, self.seen = START + 10, 0, [], []
-        self.signed: asyncio.Queue = asyncio.Queue()
+        self.signed: Any = asyncio.Queue()
         self.open = asyncio.Event()
         self.open.set()
         self.table = QuoteTable()
@@ -52,9 +53,11 @@ class Desk:
         self.records.append(record)
         return len(self.records)
 
-    def bps(self, name):
+    def bps(self, name: str) -> Any:
         """Return the long initial margin of the update that is read."""
-        return msgspec.json.decode(self.publishing.latest(name))["message"]["longInitialBps"]
+        read = self.publishing.latest(name)
+        assert read is not None
+        return msgspec.json.decode(read)["message"]["longInitialBps"]
 
 
 def at_work(desk, steps):
