@@ -71,7 +71,7 @@ def test_what_the_disk_does_not_take_is_passed_over(program, caplog):
     assert "was not taken: the disk is full" in caplog.text
 
 
-def test_a_program_ends_with_the_service(program):
+def test_a_program_ends_with_the_service(program, monkeypatch):
     take = Taker()
     command = program(1, more="import time\ntime.sleep(600)\n")
     seen = []
@@ -84,16 +84,13 @@ def test_a_program_ends_with_the_service(program):
             seen.append(await real(*arguments, **rest))
             return seen[-1]
 
-        feeds.asyncio.create_subprocess_exec = noted
-        try:
-            task = asyncio.create_task(feed.run())
-            async with asyncio.timeout(30.0):
-                while not take.hours:
-                    await asyncio.sleep(0.005)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        finally:
-            feeds.asyncio.create_subprocess_exec = real
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+        task = asyncio.create_task(feed.run())
+        async with asyncio.timeout(30.0):
+            while not take.hours:
+                await asyncio.sleep(0.005)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(scenario())
     with pytest.raises(ProcessLookupError, match="process"):
