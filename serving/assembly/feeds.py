@@ -13,6 +13,7 @@ from ..ports import Receipt
 
 _logger = logging.getLogger(__name__)
 _LONGEST_LINE = 16 * 2**20  # bytes; 100,000 bars
+_END_S, _PIECE = 5.0, 2**16  # for a killed program, whose children may hold its pipe; bytes
 _BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 60.0
 
 Accept = Callable[[Sequence[Observation]], Awaitable[list[Receipt]]]
@@ -60,15 +61,20 @@ class Feed:
             limit=_LONGEST_LINE,
         )
         self.fault = ""
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             while line := await process.stdout.readline():
                 await self._take(line)
             return f"{self._command[0]} ended with status {await process.wait()}"
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # The wait is for the end of the pipe as well, and a full one ends only when it is read.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    while await process.stdout.read(_PIECE):
+                        pass
+                    await process.wait()
 
     async def _take(self, line: bytes) -> None:
         try:

@@ -176,7 +176,6 @@ class Publishing:
             plan = self._publisher.plan(quotes.values(), now=now)
         self._report(plan, quotes.values())
         if plan.record:
-            self._batch = None
             self._ready(plan, await (self._signed_many(plan) if many else self._signed_few(plan)))
 
     async def _finish_beside(self) -> None:
@@ -214,7 +213,9 @@ class Publishing:
 
     async def _signed_few(self, plan: Plan) -> SignedBatch | None:
         await self._durable(plan.record)
-        return self._publisher.commit(plan)
+        batch = self._publisher.commit(plan)
+        self._batch = None  # not before: whoever reads meanwhile has the old one kept again
+        return batch
 
     async def _signed_many(self, plan: Plan) -> SignedBatch | None:
         """Write the text of the batch while its record is on its way to the disk."""

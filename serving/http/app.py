@@ -75,7 +75,7 @@ def make_app(
     )
     limiter = RateLimiter() if limiter is None else limiter
     door = Door(authenticator, limiter=limiter, limits=settings.rates)
-    late = Late(lambda: _documented(context))
+    late = Late(lambda: _documented(context, has_keys=authenticator.has_keys))
     return Gate(
         late,
         lifespan=lambda: _lifespan(context, late),
@@ -86,10 +86,10 @@ def make_app(
     )
 
 
-def _documented(context: Context) -> App:
+def _documented(context: Context, *, has_keys: bool) -> App:
     from .documented import documented  # FastAPI
 
-    return documented(context)
+    return documented(context, has_keys=has_keys)
 
 
 @asynccontextmanager

@@ -31,8 +31,8 @@ Times are ns since 1970-01-01T00:00Z, margins basis points of notional, volatili
 the horizon. Errors are `application/problem+json` with a stable `type`."""
 
 
-def documented(context: Context) -> FastAPI:
-    """Return the application of all routes."""
+def documented(context: Context, *, has_keys: bool) -> FastAPI:
+    """Return the application of all routes; the document says who needs a key."""
     app = FastAPI(
         title="foremargin",
         version="1",
@@ -45,7 +45,7 @@ def documented(context: Context) -> FastAPI:
     )
     for group in (ReadRoutes(context), WriteRoutes(context), OperationRoutes(context)):
         app.include_router(group.router())
-    _add_document(app)
+    _add_document(app, has_keys=has_keys)
     app.router.routes.extend(context.additions.routes)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -54,7 +54,7 @@ def documented(context: Context) -> FastAPI:
     return app
 
 
-def _add_document(app: FastAPI) -> None:
+def _add_document(app: FastAPI, *, has_keys: bool) -> None:
     body = b""
 
     async def openapi(_: Request) -> Response:
@@ -64,7 +64,7 @@ def _add_document(app: FastAPI) -> None:
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(app)
+            app.openapi_schema = document(app, has_keys=has_keys)
         return app.openapi_schema
 
     app.openapi = build  # type: ignore[method-assign]  # as FastAPI documents it

@@ -14,6 +14,10 @@ from . import schedules
 from .problems import BASE, MEDIA_TYPE, PROBLEMS, Problem
 from .simulate import Position, Simulation, SimulationRequest
 
+_OPEN = ("read", "simulate")
+INSTRUMENT = "instrument"
+"""Format of a name that must be among those of ``/v1/instruments``."""
+
 _REF = "#/components/schemas/{name}"
 _TIME = 1_700_000_000_000_000_000
 _SIDE = SideMargin(
@@ -123,8 +127,16 @@ def problems(*kinds: Problem) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """Return the whole document."""
+def document(app: FastAPI, *, has_keys: bool) -> dict[str, Any]:
+    """Return the whole document.
+
+    Parameters
+    ----------
+    app : FastAPI
+        With the documented routes.
+    has_keys : bool
+        Whether there are keys; without, this machine may read and simulate, and nobody may more.
+    """
     found = get_openapi(
         title=app.title,
         version=app.version,
@@ -142,6 +154,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         "minItems": 1,
         "items": {"oneOf": [reference(kind.__name__) for kind in (Bar, Tick, OraclePrice)]},
     }
+    known["Position"]["properties"]["instrument"]["format"] = INSTRUMENT
     for unused in ("HTTPValidationError", "ValidationError"):
         known.pop(unused, None)
     components["securitySchemes"] = {
@@ -155,6 +168,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path in found["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None) if _is_fastapis(operation) else None
+            if "x-scope" in operation:
+                is_open = not has_keys and operation["x-scope"] in _OPEN
+                operation["security"] = [{"key": []}, {}] if is_open else [{"key": []}]
     return found
 
 

@@ -10,7 +10,7 @@ from ..security import Scope
 from .answers import Answer
 from .context import Context
 from .openapi import content, problems
-from .problems import NOT_OFFERED, NOT_READY, ProblemError
+from .problems import FORBIDDEN, NOT_OFFERED, NOT_READY, UNAUTHENTICATED, ProblemError
 from .read_routes import SECURED
 from .schedules import Alive
 
@@ -37,7 +37,7 @@ class OperationRoutes:
         for path, endpoint, media, kinds in (
             ("/livez", self.livez, content("Alive"), ()),
             ("/readyz", self.readyz, any_object, (NOT_READY,)),
-            ("/metrics", self.metrics, text, (NOT_OFFERED,)),
+            ("/metrics", self.metrics, text, (NOT_OFFERED, UNAUTHENTICATED, FORBIDDEN)),
         ):
             router.add_api_route(
                 path,

@@ -1,6 +1,6 @@
 """Documented routes that read."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from msgspec.json import Encoder
@@ -35,9 +35,6 @@ Instrument = Annotated[
     str,
     Path(max_length=64, pattern=_NAME, description="Name.", examples=["BTC-PERP"]),
 ]
-After = Annotated[
-    str | None, Query(max_length=256, description="`next` of the page before, unchanged.")
-]
 Prefer = Annotated[
     str,
     Header(
@@ -47,7 +44,14 @@ Prefer = Annotated[
     ),
 ]
 _USUAL = (UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED)
-SECURED = {"security": [{"key": []}, {}], "x-scope": "read"}
+SECURED = {"x-scope": "read"}
+
+
+def _after(of: str) -> Any:
+    """Return where a page of one list begins; the format has the name of the list."""
+    said = "`next` of the page before, unchanged."
+    extra: dict[str, Any] = {"format": f"{of}-cursor"}
+    return Query(max_length=256, description=said, json_schema_extra=extra)
 
 
 class ReadRoutes:
@@ -140,7 +144,7 @@ class ReadRoutes:
             str | None,
             Query(max_length=65_536, description="Names, with commas between; all if absent."),
         ] = None,
-        after: After = None,
+        after: Annotated[str | None, _after("margins")] = None,
         limit: Annotated[int, Query(ge=1, le=100_000)] = 500,
     ) -> Response:
         """Return the margins of many instruments: those named, or all of them page by page."""
@@ -167,7 +171,7 @@ class ReadRoutes:
 
     async def audit(
         self,
-        after: After = None,
+        after: Annotated[str | None, _after("audit")] = None,
         limit: Annotated[int, Query(ge=1, le=100_000)] = 500,
     ) -> Response:
         """Return what the service did and was told to do; `after` may be a sequence number too."""

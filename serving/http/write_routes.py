@@ -122,7 +122,7 @@ class WriteRoutes:
             methods=["POST"],
             response_class=Response,
             responses={200: {"description": "Done", "content": media}, **problems(*kinds)},
-            openapi_extra={"security": [{"key": []}, {}], **extra},
+            openapi_extra=extra,
             operation_id=endpoint.__name__,
             summary=str(endpoint.__doc__).split("\n")[0],
         )

@@ -1,223 +1,192 @@
-"""Publishing by itself and beside the quotes: durable first, then signed, and each number once."""
+"""What is quoted is written down and then signed, once, and what is read is never older."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from foremargin.errors import InputError
 from foremargin.serving.assembly.publishing import Publishing
 from foremargin.serving.journal import JournalError
-from foremargin.serving.publish import Domain, Ledger, LocalSigner, Market, Publisher, SignedBatch
-from foremargin.serving.service import ServiceCore
-from foremargin.serving.service.records import Accompanied, Append, Show
+from foremargin.serving.publish import Domain, Ledger, LocalSigner, Market, Publisher, batch_json
 from foremargin.serving.table import QuoteTable
-from foremargin.tests.serving.assembly.quotes import HOUR, START, quoted
+from foremargin.tests.serving.assembly.quotes import START, quoted
 
 DOMAIN = Domain(chain_id=1, contract="0x" + "00" * 19 + "01")
-SIGNER = LocalSigner(b"\x01" * 32)
+SECOND = 10**9
 
 
-class Clock:
-    def now(self):
-        return START + 10
+class Desk:
+    """A publisher at work, on a clock and a disk that a test holds in its hands."""
 
-
-class Written:
-    """Keeps records; the first tries may fail."""
-
-    def __init__(self, *, failures=0):
-        self.records, self.failures = [], failures
-
-    async def __call__(self, record):
-        self.records.append(record)
-        if len(self.records) <= self.failures:
-            raise JournalError("the disk is full")
-        return len(self.records)
-
-
-@pytest.fixture
-def make_publishing():
-    """Return a function that makes a publisher at work, and what it wrote and signed."""
-
-    def make(*, failures=0, names=("A", "B")):
-        ledger, written, signed = Ledger(DOMAIN), Written(failures=failures), list[SignedBatch]()
-        publisher = Publisher(ledger, [Market(instrument=name) for name in names], SIGNER)
-        publishing = Publishing(
-            publisher,
-            table=QuoteTable(),
-            write=written,
-            clock=Clock(),
-            signed=signed.append,
+    def __init__(self, names, *, publisher=Publisher, look_s=3_600.0):
+        self.time, self.full, self.records, self.seen = START + 10, 0, [], []
+        self.signed: Any = asyncio.Queue()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.table = QuoteTable()
+        markets = [Market(instrument=name) for name in names]
+        self.publisher = publisher(Ledger(DOMAIN), markets, LocalSigner(b"\x01" * 32))
+        self.names = names
+        self.publishing = Publishing(
+            self.publisher,
+            table=self.table,
+            write=self.write,
+            clock=self,
+            signed=self.signed.put_nowait,
+            look_s=look_s,
             retry_s=0.001,
         )
-        return publishing, written, signed
 
-    return make
+    def now(self):
+        return self.time
 
+    async def write(self, record):
+        await self.open.wait()
+        self.seen.append([self.publishing.latest(self.names[0]), self.publishing.batch()])
+        if self.full > 0:
+            self.full -= 1
+            raise JournalError("the disk is full")
+        self.records.append(record)
+        return len(self.records)
 
-async def until(holds):
-    async with asyncio.timeout(5.0):
-        while not holds():
-            await asyncio.sleep(0.001)
-
-
-async def working(publishing, holds):
-    """Let it run until something holds."""
-    task = asyncio.create_task(publishing.run())
-    await until(holds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def test_nothing_is_signed_before_its_record_is_on_the_disk(make_publishing):
-    publishing, written, signed = make_publishing(failures=1)
-    seen = []
-
-    async def scenario():
-        publishing.quoted([quoted("A", 300)])
-        await working(publishing, lambda: watched() and signed)
-
-    def watched():
-        seen.append(publishing.latest("A"))
-        return True
-
-    asyncio.run(scenario())
-    assert len(written.records) == 2  # written again before anything was signed
-    assert written.records[0] == written.records[1]
-    assert set(seen[:-1]) == {None}
-    assert publishing.latest("A") is not None
-    assert publishing.latest("B") is None
-    assert publishing.batch() is not None
+    def bps(self, name: str) -> Any:
+        """Return the long initial margin of the update that is read."""
+        read = self.publishing.latest(name)
+        assert read is not None
+        return msgspec.json.decode(read)["message"]["longInitialBps"]
 
 
-def test_what_went_to_the_disk_with_its_quote_is_signed_at_once(make_publishing):
-    publishing, written, signed = make_publishing()
-    quotes = [quoted("A", 300)]
-    entry = publishing.beside(quotes, now=START + 10)
-    assert entry is not None
-    assert entry.kind == "published"
-    assert (publishing.busy, publishing.latest("A")) == (True, None)
-    publishing.quoted(quotes)  # they are shown
-    publishing.settled(on_disk=True)
-    assert publishing.latest("A") is not None
-    assert [batch.batch.batch_seq for batch in signed] == [1]
-    assert (publishing.busy, written.records) == (False, [])
-    restarted = Ledger(DOMAIN)
-    restarted.replay(entry.payload)
-    again = Publisher(restarted, (), SIGNER).signed("A")
-    assert again is not None
-    assert again.plain() == msgspec.json.decode(publishing.latest("A"))
-
-
-def test_record_that_may_be_on_the_disk_is_written_again_and_no_other_has_its_number(
-    make_publishing,
-):
-    publishing, written, signed = make_publishing(failures=2)
+def at_work(desk, steps):
+    """Let the publisher run while the steps are taken."""
 
     async def scenario():
-        task = asyncio.create_task(publishing.run())
-        entry = publishing.beside([quoted("A", 300)], now=START + 10)
-        publishing.settled(on_disk=False)
-        assert publishing.beside([quoted("B", 300)], now=START + 10) is None
-        publishing.quoted([quoted("B", 300)])
-        await until(lambda: len(signed) == 2)
-        task.cancel()
-        return entry.payload
-
-    first = asyncio.run(scenario())
-    assert written.records[:3] == [first] * 3
-    assert [(list(b.updates), b.batch.batch_seq) for b in signed] == [(["A"], 1), (["B"], 2)]
-
-
-def test_look_for_heartbeats_waits_for_what_is_on_its_way_to_the_disk(make_publishing):
-    publishing, _, signed = make_publishing()
-    publishing._look_s = 0.001
-
-    async def scenario():
-        publishing.beside([quoted("A", 300)], now=START + 10)
-        task = asyncio.create_task(publishing.run())
-        await asyncio.sleep(0.02)
-        assert (signed, task.done()) == ([], False)
-        publishing.settled(on_disk=True)
-        publishing.quoted([quoted("B", 300)])
-        await until(lambda: len(signed) == 2)
-        task.cancel()
+        task = asyncio.create_task(desk.publishing.run())
+        try:
+            async with asyncio.timeout(10.0):
+                await steps()
+            assert not task.done()
+        finally:
+            task.cancel()
 
     asyncio.run(scenario())
 
 
-def test_many_quotes_and_those_that_could_not_be_planned_wait_until_they_are_shown(
-    make_publishing, caplog
-):
-    names = [f"I{k}" for k in range(65)]
-    publishing, written, signed = make_publishing(names=names)
-    many = [quoted(name, 300) for name in names]
-    assert publishing.beside(many, now=START + 10) is None
-    whole, publishing._publisher.plan = publishing._publisher.plan, None
-    assert publishing.beside(many[:1], now=START + 10) is None
-    assert "nothing could be planned" in caplog.text
-    publishing._publisher.plan = whole
+@pytest.mark.parametrize("n", [2, 70], ids=["few", "many"])
+def test_what_was_read_is_forgotten_when_something_newer_is_signed(n):
+    names = [f"I{k}" for k in range(n)]
 
-    async def scenario():
-        publishing.quoted(many)
-        await working(publishing, lambda: signed)
+    async def steps():
+        desk.publishing.quoted([quoted(name, 300) for name in names])
+        await desk.signed.get()
+        before = desk.publishing.batch()
+        read = [desk.publishing.latest(name) for name in names]
+        desk.time += 1_000 * SECOND  # past a heartbeat
+        fresh = [quoted(name, 300, sequence=2) for name in names]
+        until = desk.time + 7_200 * SECOND
+        desk.publishing.quoted(
+            [replace(one, quoted_at=desk.time, valid_until=until) for one in fresh]
+        )
+        await desk.signed.get()
+        again = [desk.publishing.latest(name) for name in names]
+        assert all(new != old for new, old in zip(again, read, strict=True))
+        batch = desk.publishing.batch()
+        assert batch != before
+        assert batch == batch_json(desk.publisher.batch())
 
-    asyncio.run(scenario())
-    assert len(written.records) == 1
-    assert sorted(signed[0].updates) == sorted(names)
-
-
-def test_quote_that_is_not_due_is_looked_at_once(make_publishing):
-    publishing, _, _ = make_publishing()
-    first, same = quoted("A", 300), quoted("A", 300, sequence=2)
-    publishing.beside([first], now=START + 10)
-    publishing.settled(on_disk=True)
-    assert publishing.beside([same], now=START + 11) is None
-    publishing.quoted([same])
-    assert not publishing.busy
-    publishing.quoted([same])  # shown by someone who had not asked
-    assert publishing.busy
+    desk = Desk(names)
+    at_work(desk, steps)
 
 
-def test_core_appends_the_record_of_its_companion_with_the_quotes(make_publishing):
-    core = ServiceCore(["A"])
-    publishing, written, signed = make_publishing()
-    core.ticked(START)
-    core.appended(1, now=START)
-    core.companion = publishing
-    calculation = quoted("A", 300).calculation
-    (append,) = core.calculated([calculation], applied=0, now=START + HOUR)
-    assert isinstance(append, Append)
-    assert [entry.kind for entry in append.entries] == ["quotes", "published"]
-    shown, told = core.append_failed("no room", now=START + HOUR)
-    assert isinstance(shown, Show)
-    assert told == Accompanied(False)
-    publishing.settled(on_disk=False)
+@pytest.mark.parametrize("n", [2, 70], ids=["few", "many"])
+def test_neither_update_nor_batch_is_signed_before_the_disk_has_the_record(n):
+    names = [f"I{k}" for k in range(n)]
 
-    async def scenario():
-        await working(publishing, lambda: signed)
+    async def steps():
+        desk.full = 2
+        desk.publishing.quoted([quoted(name, 300) for name in names])
+        await desk.signed.get()
+        assert desk.seen == [[None, None]] * 3
+        assert len(desk.records) == 1
+        assert desk.bps("I0") == 300
 
-    asyncio.run(scenario())
-    assert written.records == [append.entries[1].payload]
-    (owed,) = core.ticked(START + HOUR + 1)  # the quote is still owed, its update is not
-    assert isinstance(owed, Append)
-    assert [entry.kind for entry in owed.entries] == ["quotes"]
-    assert not any(isinstance(e, Accompanied) for e in core.appended(2, now=START + HOUR + 1))
+    desk = Desk(names)
+    at_work(desk, steps)
 
 
-def test_who_waits_is_told_of_the_next_update_and_let_go_at_the_end(make_publishing):
-    publishing, _, _ = make_publishing()
+def test_what_is_in_the_table_is_signed_without_a_new_quote():
+    async def steps():
+        await desk.signed.get()
+        assert desk.bps("A") == 300
 
-    async def scenario():
-        first = publishing.changed()
-        assert publishing.changed() is first  # one for all who wait
-        publishing.beside([quoted("A", 300)], now=START + 10)
-        assert not first.done()
-        publishing.settled(on_disk=True)
-        assert first.done()
-        second = publishing.changed()
-        publishing.close()
-        assert second.done()
-        assert publishing.changed() is None
+    desk = Desk(["A"], look_s=0.001)
+    desk.table.write([quoted("A", 300)])
+    at_work(desk, steps)
 
-    asyncio.run(scenario())
+
+def test_quotes_that_come_while_a_record_is_written_are_all_signed_afterwards():
+    async def steps():
+        desk.open.clear()
+        desk.publishing.quoted([quoted("A", 300)])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert desk.publishing.busy
+        desk.publishing.quoted([quoted("B", 300)])
+        desk.publishing.quoted([quoted("C", 300)])
+        desk.open.set()
+        await desk.signed.get()
+        await desk.signed.get()
+        assert [desk.bps(name) for name in "ABC"] == [300] * 3
+        await asyncio.sleep(0)
+        assert not desk.publishing.busy
+
+    desk = Desk(["A", "B", "C"])
+    at_work(desk, steps)
+
+
+def test_what_the_contract_would_refuse_is_said_until_it_is_looked_at_again():
+    async def steps():
+        desk.publishing.quoted([quoted(name, 300) for name in "AB"])
+        await desk.signed.get()
+        for name in "AB":
+            desk.publishing.quoted([quoted(name, 400, sequence=2)])
+            await asyncio.sleep(0)
+            while desk.publishing.busy:
+                await asyncio.sleep(0)
+        assert desk.publishing.reports.keys() == {"A", "B"}
+        desk.publishing.quoted([quoted("A", 300, sequence=3)])
+        await asyncio.sleep(0)
+        while desk.publishing.busy:
+            await asyncio.sleep(0)
+        assert desk.publishing.reports.keys() == {"B"}
+
+    desk = Desk(["A", "B"])
+    at_work(desk, steps)
+
+
+class FailsOnce(Publisher):
+    """A publisher of which the first plan cannot be made."""
+
+    failed = False
+
+    def plan(self, quotes, *, now):
+        if not self.failed:
+            self.failed = True
+            raise InputError("the plan before must be committed")
+        return super().plan(quotes, now=now)
+
+
+def test_a_plan_that_cannot_be_made_ends_nothing(caplog):
+    async def steps():
+        desk.publishing.quoted([quoted("A", 300)])
+        while not desk.publisher.failed or desk.publishing.busy:
+            await asyncio.sleep(0)
+        desk.publishing.quoted([quoted("A", 301, sequence=2)])
+        await desk.signed.get()
+        assert desk.bps("A") == 301
+
+    desk = Desk(["A"], publisher=FailsOnce)
+    at_work(desk, steps)
+    assert "nothing could be signed" in caplog.text

@@ -1,5 +1,6 @@
 """A challenger is heard and never believed."""
 
+import msgspec
 import pytest
 
 from foremargin.errors import InputError
@@ -75,6 +76,9 @@ def test_snapshot_holds_both_and_that_of_a_single_one_is_refused(make):
     again = Shadowed(Counting(make), Counting(make))
     again.restore(both.snapshot())
     assert [one.long.initial_margin_bps for one in again.apply([TICK])] == [2, 2]
+    apart = Shadowed(Counting(make), Counting(make))
+    apart.restore(msgspec.msgpack.encode({"champion": b"\x04", "challenger": b"\x06"}))
+    assert [one.long.initial_margin_bps for one in apart.apply([TICK])] == [5, 7]
     with pytest.raises(InputError, match="a champion with a shadow"):
         again.restore(b"\x01")
     silent = Shadowed(Counting(make), Counting(make, fails_at=1))

@@ -1,5 +1,6 @@
 """The hot protocol: the same answers as the long way, in order, and never another framing."""
 
+import asyncio
 from itertools import product
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from foremargin.serving.http import HttpSettings
 from foremargin.serving.http.framing import body_length, read_fields
-from foremargin.serving.security import BodyLimits
+from foremargin.serving.http.visits import Head, Pending, Visitor
+from foremargin.serving.security import Allowance, BodyLimits
 
 from .wires import BODY, Server, answers, compare, cut, get, post
 
@@ -221,3 +223,44 @@ def test_any_bytes_in_any_packets_are_answered_the_same(run, both):
         compare(run, servers, cut(stream, places))
 
     check()
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Transfer-Encoding: chunked", "Inference-Header-Content-Length: 5", "TE: trailers"],
+)
+def test_headers_that_are_not_plain_are_not_plain_when_they_come_again(build, header):
+    door = build().hot._door
+    good = b"Host: 127.0.0.1:8750\r\n"
+    bad = good + header.encode() + b"\r\n"
+    visitor = Visitor("127.0.0.1", "http")
+    assert visitor.reads(good, door)
+    assert [visitor.reads(bad, door) for _ in range(2)] == [False, False]
+    assert visitor.reads(good, door)
+
+
+def test_the_date_of_an_answer_is_that_of_the_server_now(run, build):
+    async def dates(server):
+        wire = server.connect()
+        said = await server.send(wire, get())
+        server.state.default_headers = [(b"date", b"later")]
+        return said, await server.send(wire, get())
+
+    before, after = run(dates(unanswered(Server(build(keys=False)))))
+    assert b"\r\ndate: now\r\n" in before
+    assert b"\r\ndate: later\r\n" in after
+
+
+def test_an_answer_that_is_there_when_its_time_is_over_is_not_late(run):
+    async def late(is_there):
+        future = asyncio.get_running_loop().create_future()
+        if is_there:
+            future.set_result(None)
+        allowance = Allowance(allowed=True, limit=1, remaining=1, wait_s=0.0)
+        pending = Pending(
+            future, template="", head=Head(), scheme="http", allowance=allowance, started=0.0
+        )
+        pending.give_up()
+        return pending.is_late
+
+    assert [run(late(one)) for one in (True, False)] == [False, True]

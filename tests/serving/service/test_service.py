@@ -8,6 +8,7 @@ import threading
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from foremargin.errors import InputError
 from foremargin.serving.journal import Disk, JournalDamagedError, JournalError, Snapshots
@@ -227,6 +228,46 @@ class Store:
 
     def shadow(self, folder):
         self.beside = folder
+
+
+class Beside(EwmaCalculator):
+    """A calculator with a challenger that says half as much."""
+
+    def apply(self, observations):
+        said = super().apply(observations)
+        half = [
+            replace(one, shadow=True, long=_half(one.long), short=_half(one.short)) for one in said
+        ]
+        return [*said, *half]
+
+
+def _half(side):
+    bps = side.initial_margin_bps // 2
+    return replace(side, initial_margin_bps=bps, maintenance_margin_bps=bps // 2)
+
+
+def test_what_a_challenger_says_is_recorded_and_believed_in_nothing(tmp_path):
+    async def run(folder, calculator):
+        async with running(folder, calculator=InProcessCalculator(calculator)) as service:
+            for hour in (998, 999, 1_000):
+                await service.accept([bar(hour)], by="feed")
+                await until(lambda hour=hour: seen(service) == hour * HOUR)
+            await until(lambda: service.core._flight is None and not service.core._queue)
+            quotes = [(q.observed_at, q.long, q.short) for q in service.history("BTC", limit=99)]
+            shadows = [e for e in service.audit(after=0, limit=99) if e.kind == "shadow"]
+            assert not service._appending.exception() if service._appending.done() else True
+            return quotes, shadows
+
+    def seen(service):
+        return service.table.rows["BTC"].quote.observed_at
+
+    alone, none = asyncio.run(run(tmp_path / "alone", EwmaCalculator()))
+    beside, shadows = asyncio.run(run(tmp_path / "beside", Beside()))
+    assert beside == alone
+    assert none == []
+    said = [one for entry in shadows for one in entry.what]
+    assert len(said) >= 1
+    assert all(one["shadow"] for one in said)
 
 
 def test_commands_are_journalled_before_and_after(tmp_path):
