@@ -176,10 +176,6 @@ class InstrumentOutcomes:
         margin, reactive, _ = known.mean(axis=0).tolist()
         return len(known), margin / reactive
 
-    def last_close(self) -> int:
-        """Return the time of the last close, ns UTC; 0 before the first."""
-        return self._closes[-1][0] if self._closes else 0
-
     def state(self) -> OutcomesState:
         """Return everything that it remembers."""
         order = self._order()
