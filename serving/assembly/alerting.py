@@ -1,14 +1,17 @@
 """Alerts to a webhook."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ...errors import InputError
-from ..monitor import Notification
+from ..monitor import Notification, Step, Tracer, make_tracer
 from ..ports import Clock
 from ..security import Destinations
+from ..security.webhook_plan import Attempt, Delivery
 from ..security.webhook_sender import WebhookSender
 from .settings import WebhookSettings
 
@@ -16,6 +19,38 @@ _encode = msgspec.json.Encoder().encode
 
 ALERT = "foremargin.alert.v1"
 """Type of the message."""
+
+
+class TracedSender(WebhookSender):
+    """A sender with a span of every attempt; what the span says is no secret.
+
+    Parameters
+    ----------
+    allowed : Destinations
+        Where to.
+    tracer : Tracer
+        Spans.
+    **sender
+        As of :class:`~foremargin.serving.security.webhook_sender.WebhookSender`.
+    """
+
+    def __init__(self, allowed: Destinations, *, tracer: Tracer, **sender: Any) -> None:
+        super().__init__(allowed, **sender)
+        self._tracer = tracer
+
+    async def send(self, attempt: Attempt) -> Delivery:
+        """Make one attempt, and return what became of it."""
+        began = time.time_ns()
+        delivery = await super().send(attempt)
+        self._tracer.record(
+            Step.WEBHOOK,
+            (),
+            span=(began, time.time_ns()),
+            failed=delivery is not Delivery.DELIVERED,
+            attempt=attempt.number,
+            delivery=delivery.value,
+        )
+        return delivery
 
 
 class WebhookSink:
@@ -27,6 +62,8 @@ class WebhookSink:
         Where to, and the secrets.
     clock : Clock
         Wall clock.
+    tracer : Tracer, optional
+        Has a span of every attempt.
 
     Raises
     ------
@@ -34,10 +71,13 @@ class WebhookSink:
         If the file of secrets cannot be read or holds none.
     """
 
-    def __init__(self, settings: WebhookSettings, *, clock: Clock) -> None:
+    def __init__(
+        self, settings: WebhookSettings, *, clock: Clock, tracer: Tracer | None = None
+    ) -> None:
         self._url = settings.url
-        self.sender = WebhookSender(
+        self.sender = TracedSender(
             Destinations(hosts=list(settings.hosts), networks=list(settings.networks)),
+            tracer=make_tracer() if tracer is None else tracer,
             keys=_secrets(Path(settings.secret_file)),
             clock=clock,
         )

@@ -31,7 +31,7 @@ from ..monitor import (
 from ..observations import Observation
 from ..page import page_routes
 from ..ports import AuditEntry, Clock, Outcome, Receipt
-from ..publish import Domain, Ledger, LocalSigner, Market, Publisher, SignedBatch
+from ..publish import Domain, Ledger, LocalSigner, Market, SignedBatch
 from ..quote import Quote
 from ..security import Authenticator, KeyStore
 from ..service import CalculatorHost, Service, SystemClock
@@ -44,6 +44,7 @@ from .inferring import Infer, inference_work
 from .publishing import PUBLISHED, Publishing
 from .remembering import Remembering
 from .settings import PublishSettings, Settings
+from .tracing import Trail, make_core, make_publisher
 
 _logger = logging.getLogger(__name__)
 _FOLLOW_S = 5.0
@@ -112,11 +113,19 @@ class Application:
     ) -> None:
         self._settings, self._clock = settings, clock or SystemClock()
         self._folder = Path(settings.state_dir)
+        self.tracer = _tracer(settings)
+        # Without a tracer nothing is watched: what is not traced costs nothing.
+        self._trail = (
+            Trail(self.tracer, worked=lambda: deployment.calculator.worked)
+            if settings.trace_file
+            else None
+        )
         self.service = Service(
             self._folder,
             deployment.instruments,
             calculator=deployment.calculator,
             settings=settings,
+            core=make_core(deployment.instruments, self._trail, fallback=settings.fallback),
             bundles=deployment.bundles,
             clock=self._clock,
         )
@@ -124,7 +133,6 @@ class Application:
         self.metrics = Metrics(self._clock, version=__version__)
         self.monitor = Monitor(self.metrics, clock=self._clock, settings=settings.monitor)
         self.hub = Hub(self._clock)
-        self.tracer = _tracer(settings.trace_file)
         self.scenarios = LiveScenarios(
             deployment.instruments, table, correlation=deployment.correlation
         )
@@ -232,7 +240,7 @@ class Application:
             for name in self._deployment.instruments
         ]
         return Publishing(
-            Publisher(ledger, markets, signer),
+            make_publisher(ledger, markets, signer, trail=self._trail),
             table=self.service.table,
             write=self._record,
             clock=self._clock,
@@ -247,8 +255,7 @@ class Application:
         return await self._watched.accept(observations, by="feed")
 
     async def _record(self, record: bytes) -> int:
-        with self.tracer.span(Step.PUBLISH, bytes=len(record)):
-            return await self.service.note(PUBLISHED, msgspec.Raw(record))
+        return await self.service.note(PUBLISHED, msgspec.Raw(record))
 
     def _measure(self, batch: SignedBatch) -> None:
         rows, now = self.service.table.rows, self._clock.now()
@@ -299,7 +306,7 @@ class Application:
             return _Silent(), None
         from .alerting import WebhookSink  # httpx takes a tenth of a second to load
 
-        sink = WebhookSink(webhook, clock=self._clock)
+        sink = WebhookSink(webhook, clock=self._clock, tracer=self.tracer)
         return sink, sink.sender.run()
 
 
@@ -307,16 +314,18 @@ def _could_not_watch(error: Exception) -> None:
     _logger.error("an evaluation of the monitor or its sink failed", exc_info=error)
 
 
-def _tracer(file: str) -> Tracer:
-    if not file:
-        return make_tracer()
+def _tracer(settings: Settings) -> Tracer:
+    if not settings.trace_file:
+        return make_tracer(share=settings.trace_share)
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
-    lines = Path(file).open("a")  # noqa: SIM115  it stays open as long as the service
+    lines = Path(settings.trace_file).open("a")  # noqa: SIM115  open as long as the service
     exporter = ConsoleSpanExporter(
         out=lines, formatter=lambda span: f"{span.to_json(indent=None)}\n"
     )
-    return make_tracer(BatchSpanProcessor(exporter), version=__version__)
+    return make_tracer(
+        BatchSpanProcessor(exporter), version=__version__, share=settings.trace_share
+    )
 
 
 class _Silent:

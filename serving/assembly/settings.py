@@ -90,6 +90,8 @@ class Settings(ServeSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
         Without, alerts are on the page and in the metrics only.
     trace_file : str
         File that OpenTelemetry spans are appended to, a JSON object each; empty makes no traces.
+    trace_share : float
+        Of the requests for observations that are traced, in (0, 1]; drawn for each.
     """
 
     accept_unsigned: bool = False
@@ -102,6 +104,7 @@ class Settings(ServeSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     tls: TlsSettings | None = None
     webhook: WebhookSettings | None = None
     trace_file: str = ""
+    trace_share: float = 1.0
 
 
 def read_settings(path: Path | None) -> Settings:

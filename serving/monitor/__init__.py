@@ -7,7 +7,6 @@ from .conditions import ALERT_RULES, EVALUATE_EVERY_S
 from .coverage import CoverageStanding, CoverageTest
 from .distributions import Compared, KolmogorovSmirnov, PopulationStability, Tumbling
 from .drift import DriftSettings, DriftStanding, InstrumentDrift
-from .hours import ALWAYS, TradingHours
 from .logs import bound, make_logger
 from .metrics import CONTENT_TYPE, Metrics
 from .monitor import Monitor, watch
@@ -18,7 +17,6 @@ from .watched import HeightStanding, MonitorSettings
 
 __all__ = [
     "ALERT_RULES",
-    "ALWAYS",
     "BURN_RULES",
     "CONTENT_TYPE",
     "EVALUATE_EVERY_S",
@@ -55,7 +53,6 @@ __all__ = [
     "State",
     "Step",
     "Tracer",
-    "TradingHours",
     "Tumbling",
     "bound",
     "breach_evidence",

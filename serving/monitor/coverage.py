@@ -25,7 +25,7 @@ raise it, whatever they are.
 """
 
 import math
-from collections import deque
+from array import array
 from functools import cached_property
 
 from msgspec import Struct
@@ -130,9 +130,10 @@ class CoverageTest:
         self._threshold = false_alarm_every
         self._rates = _alternatives(tail_probability, rare=rare)
         self._weight = 1.0 / len(self._rates)
-        self._detectors = [[0.0] * len(self._rates) for _ in range(lag)]
+        # Of many instruments: flat numbers and a byte for each outcome, not objects.
+        self._detectors = array("d", bytes(8 * lag * len(self._rates)))
         self._recent_length = window
-        self._recent: deque[bool] = deque(maxlen=window)
+        self._recent, self._oldest = bytearray(), 0
         self._recent_breaches = 0
         self._judged = self._breaches = self._alarms = 0
         self._alarmed = False
@@ -140,13 +141,13 @@ class CoverageTest:
 
     def update(self, breach: bool) -> bool:
         """Take the next outcome, in the order of origins; return whether it raises the alarm."""
-        detector = self._detectors[self._judged % self.lag]
+        detectors, first = self._detectors, self._judged % self.lag * len(self._rates)
         self._count(breach)
         p = self.tail_probability
-        for j, rate in enumerate(self._rates):
+        for j, rate in enumerate(self._rates, start=first):
             factor = rate / p if breach else (1.0 - rate) / (1.0 - p)
-            detector[j] = (detector[j] + self._weight) * factor
-        if sum(detector) >= self._threshold:
+            detectors[j] = (detectors[j] + self._weight) * factor
+        if sum(detectors[first : first + len(self._rates)]) >= self._threshold:
             self._raise()
             return True
         self._clear_if_over()
@@ -162,7 +163,7 @@ class CoverageTest:
             breaches=self._breaches,
             recent_judged=len(self._recent),
             recent_breaches=self._recent_breaches,
-            evidence=max(sum(detector) for detector in self._detectors) / self._threshold,
+            evidence=max(map(sum, self._rows())) / self._threshold,
             alarmed=self._alarmed,
             alarms=self._alarms,
             rare=self.rare,
@@ -183,8 +184,8 @@ class CoverageTest:
     def state(self) -> CoverageState:
         """Return everything that it remembers."""
         return CoverageState(
-            detectors=[list(detector) for detector in self._detectors],
-            recent=bytes(self._recent),
+            detectors=self._rows(),
+            recent=bytes(self._recent[self._oldest :] + self._recent[: self._oldest]),
             judged=self._judged,
             breaches=self._breaches,
             alarms=self._alarms,
@@ -207,19 +208,27 @@ class CoverageTest:
                 f"a state must be of {self.lag} detectors of {len(self._rates)} rates, is of "
                 f"{shape[0]} with {len(state.recent)} outcomes; begin anew"
             )
-        self._detectors = [list(one) for one in state.detectors]
-        self._recent = deque(map(bool, state.recent), maxlen=self._recent_length)
+        self._detectors = array("d", (value for one in state.detectors for value in one))
+        self._recent, self._oldest = bytearray(map(bool, state.recent)), 0
         self._recent_breaches = sum(self._recent)
         self._judged, self._breaches = state.judged, state.breaches
         self._alarms, self._alarmed = state.alarms, state.alarmed
         self._block, self._block_breaches = state.block, state.block_breaches
 
+    def _rows(self) -> list[list[float]]:
+        """Return the statistics of every detector."""
+        n = len(self._rates)
+        return [self._detectors[j : j + n].tolist() for j in range(0, self.lag * n, n)]
+
     def _count(self, breach: bool) -> None:
         self._judged += 1
         self._breaches += breach
-        if len(self._recent) == self._recent.maxlen:
-            self._recent_breaches -= self._recent[0]
-        self._recent.append(breach)
+        if len(self._recent) == self._recent_length:
+            self._recent_breaches -= self._recent[self._oldest]
+            self._recent[self._oldest] = breach
+            self._oldest = (self._oldest + 1) % self._recent_length
+        else:
+            self._recent.append(breach)
         self._recent_breaches += breach
         self._block += 1
         self._block_breaches += breach
@@ -228,8 +237,7 @@ class CoverageTest:
         self._alarms += 1
         self._alarmed = True
         self._block = self._block_breaches = 0
-        for detector in self._detectors:
-            detector[:] = [0.0] * len(detector)
+        self._detectors = array("d", bytes(8 * len(self._detectors)))
 
     def _clear_if_over(self) -> None:
         """End an alarm after a block of outcomes that shows nothing wrong; else begin another."""

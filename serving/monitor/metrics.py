@@ -22,6 +22,7 @@ from ..quote import Basis, Quote, Status
 from .alerts import Alert, State
 from .coverage import CoverageStanding
 from .drift import DriftStanding
+from .gauges import Gauges
 from .watched import HeightStanding
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -100,7 +101,7 @@ class Metrics:
             if counted and before and _RUNGS.index(quote.basis) > _RUNGS.index(before.basis):
                 self._fallbacks.labels(quote.basis.value).inc()
             for side, margin in (("long", quote.long), ("short", quote.short)):
-                self._margin.labels(quote.instrument, side).set(margin.initial_margin_bps)
+                self._margin.set((quote.instrument, side), margin.initial_margin_bps)
 
     def received(self, receipts: Iterable[Receipt]) -> None:
         """Count what became of observations."""
@@ -111,34 +112,34 @@ class Metrics:
         """Show the coverage of every side."""
         for standing in standings:
             labels = (standing.instrument, standing.side)
-            self._expected.labels(*labels).set(standing.tail_probability)
-            self._evidence.labels(*labels).set(standing.evidence)
-            self._coverage_alarm.labels(*labels).set(standing.alarmed)
-            self._judged.labels(*labels).set(standing.judged)
+            self._expected.set(labels, standing.tail_probability)
+            self._evidence.set(labels, standing.evidence)
+            self._coverage_alarm.set(labels, standing.alarmed)
+            self._judged.set(labels, standing.judged)
             if standing.recent_rate is not None:
-                self._breach_rate.labels(*labels).set(standing.recent_rate)
+                self._breach_rate.set(labels, standing.recent_rate)
 
     def high(self, rare: Iterable[CoverageStanding], heights: Iterable[HeightStanding]) -> None:
         """Show whether margins are too high."""
         alarmed = {}
         for standing in rare:
             labels = (standing.instrument, standing.side)
-            self._rare_evidence.labels(*labels).set(standing.evidence)
+            self._rare_evidence.set(labels, standing.evidence)
             alarmed[labels] = standing.alarmed
         for height in heights:
             labels = (height.instrument, height.side)
             alarmed[labels] = alarmed.get(labels, False) or height.far
             if height.n:
-                self._height.labels(*labels).set(height.ratio)
+                self._height.set(labels, height.ratio)
         for labels, high in alarmed.items():
-            self._high.labels(*labels).set(high)
+            self._high.set(labels, high)
 
     def drifted(self, standings: Iterable[DriftStanding]) -> None:
         """Show every detector of drift."""
         for standing in standings:
             labels = (standing.instrument, standing.detector)
-            self._drift.labels(*labels).set(standing.evidence)
-            self._drift_alarm.labels(*labels).set(standing.active)
+            self._drift.set(labels, standing.evidence)
+            self._drift_alarm.set(labels, standing.active)
 
     def overdue(self, seconds: Mapping[str, float]) -> None:
         """Show how long data are overdue by instrument; NaN, none were ever seen, is +Inf."""
@@ -178,7 +179,7 @@ class Metrics:
         """Drop everything of an instrument that is gone for good."""
         self._quotes.pop(instrument, None)
         for gauge in self._by_instrument:
-            gauge.remove_by_labels({"instrument": instrument})
+            gauge.forget(instrument)
 
     def _make(self) -> None:
         self._fsync = self._histogram(
@@ -199,32 +200,32 @@ class Metrics:
 
     def _make_gauges(self) -> None:
         sides = ["instrument", "side"]
-        self._margin = self._gauge("margin_bps", "Initial margin, basis points.", sides)
-        self._judged = self._gauge("coverage_judged", "Losses that margins were judged by.", sides)
-        self._breach_rate = self._gauge(
+        self._margin = self._gauges("margin_bps", "Initial margin, basis points.", sides)
+        self._judged = self._gauges("coverage_judged", "Losses that margins were judged by.", sides)
+        self._breach_rate = self._gauges(
             "breach_rate", "Share of the last losses above the margin.", sides
         )
-        self._expected = self._gauge("breach_rate_expected", "Breach rate promised.", sides)
-        self._evidence = self._gauge(
+        self._expected = self._gauges("breach_rate_expected", "Breach rate promised.", sides)
+        self._evidence = self._gauges(
             "coverage_evidence", "Evidence of too many breaches; 1 raises the alarm.", sides
         )
-        self._coverage_alarm = self._gauge(
+        self._coverage_alarm = self._gauges(
             "coverage_alarm", "1 while losses are above margins too often.", sides
         )
-        self._rare_evidence = self._gauge(
+        self._rare_evidence = self._gauges(
             "coverage_rare_evidence", "Evidence of too few breaches; 1 raises the alarm.", sides
         )
-        self._height = self._gauge(
+        self._height = self._gauges(
             "margin_over_reactive", "Mean margin over the mean reactive one.", sides
         )
-        self._high = self._gauge(
+        self._high = self._gauges(
             "margins_high", "1 while margins lock capital without need.", sides
         )
         detectors = ["instrument", "detector"]
-        self._drift = self._gauge(
+        self._drift = self._gauges(
             "drift_evidence", "Evidence of drift; 1 raises the alarm.", detectors
         )
-        self._drift_alarm = self._gauge("drift_alarm", "1 while forecasts drift.", detectors)
+        self._drift_alarm = self._gauges("drift_alarm", "1 while forecasts drift.", detectors)
         self._by_instrument = (
             *(self._margin, self._judged, self._breach_rate, self._expected, self._evidence),
             *(self._coverage_alarm, self._drift, self._drift_alarm),
@@ -247,6 +248,11 @@ class Metrics:
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"foremargin_{name}", text, labels, registry=self.registry)
+
+    def _gauges(self, name: str, text: str, labels: list[str]) -> Gauges:
+        made = Gauges(f"foremargin_{name}", text, labels)
+        self.registry.register(made)
+        return made
 
     def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
         return Gauge(f"foremargin_{name}", text, labels, registry=self.registry)

@@ -26,7 +26,6 @@ from .conditions import (
     height_signals,
     stale_signals,
 )
-from .hours import TradingHours
 from .memory import Memory, decode_memory, encode_memory, settings_key
 from .metrics import Metrics
 from .watched import SIDES, MonitorSettings, Watched, WatchedState
@@ -72,7 +71,6 @@ class Monitor:
         self._settings = settings or MonitorSettings()
         self._references = references or {}
         self._watched: dict[str, Watched] = {}
-        self._hours: Mapping[str, TradingHours] = {}
         self._engine = AlertEngine(ALERT_RULES)
         self._burn = (BurnRate(AVAILABILITY), BurnRate(LATENCY))
         self._breakers: dict[str, str] = {}
@@ -94,10 +92,6 @@ class Monitor:
             if isinstance(observation, Bar):
                 self._of(observation.instrument).closed(observation)
                 self._changed.add(observation.instrument)
-
-    def trading_hours(self, hours: Mapping[str, TradingHours]) -> None:
-        """Take when markets trade, by instrument; of the others only weekends are known."""
-        self._hours = dict(hours)
 
     def breakers(self, states: Mapping[str, str]) -> None:
         """Take the states of breakers: ``closed``, ``half-open`` or ``open``."""
@@ -235,10 +229,7 @@ class Monitor:
         ]
 
     def _overdue(self, now: int) -> dict[str, float]:
-        ages = (
-            (name, watched.overdue_s(now, hours=self._hours.get(name)))
-            for name, watched in self._watched.items()
-        )
+        ages = ((name, watched.overdue_s(now)) for name, watched in self._watched.items())
         return {name: age for name, age in ages if age is not None}
 
     def _burning(self, now_s: float) -> list[Signal]:

@@ -24,8 +24,7 @@ _COLUMNS = (
     "short_margin",
     "long_reactive",
     "short_reactive",
-    "long_loss",
-    "short_loss",
+    "loss",
 )
 
 
@@ -60,7 +59,10 @@ class Judged(Struct, frozen=True, kw_only=True):
     lag: int
 
 
+_SHOWN = (*_COLUMNS[:-1], "long_loss", "short_loss")
+_LOSS = _COLUMNS.index("loss")  # of a long; a short's is the same with the other sign
 _BEFORE = 400  # closes
+_FIRST = 64  # origins that there is room for at first
 
 
 class _Pending(Struct):
@@ -93,9 +95,9 @@ class InstrumentOutcomes:
     """
 
     def __init__(self, *, points: int = 500) -> None:
-        self._time = np.zeros(points, dtype=np.int64)
-        self._rows: NDArray[np.float64] = np.full((points, len(_COLUMNS)), np.nan)
-        self._n = 0
+        self._points, self._n = points, 0
+        self._time = np.zeros(0, dtype=np.int64)
+        self._rows: NDArray[np.float64] = np.zeros((0, len(_COLUMNS)))
         # Until there is something to compare with, closes are kept to begin from.
         self._closes: deque[tuple[int, float]] = deque(maxlen=_BEFORE)
         self._pending: dict[int, _Pending] = {}
@@ -148,8 +150,7 @@ class InstrumentOutcomes:
         """
         order = self._order()
         out: dict[str, list[int] | list[float | None]] = {"time": self._time[order].tolist()}
-        for j, name in enumerate(_COLUMNS):
-            column = self._rows[order, j].tolist()
+        for name, column in zip(_SHOWN, _shown(self._rows[order]).T.tolist(), strict=True):
             out[name + "_bps"] = [None if math.isnan(value) else value for value in column]
         return out
 
@@ -168,7 +169,7 @@ class InstrumentOutcomes:
         ratio : float
             Mean margin over the mean reactive one; NaN without any.
         """
-        names = (f"{side}_margin", f"{side}_reactive", f"{side}_loss")
+        names = (f"{side}_margin", f"{side}_reactive", "loss")
         some = self._rows[: self._n][:, [_COLUMNS.index(name) for name in names]]
         known = some[np.isfinite(some).all(axis=1)]
         if not len(known):
@@ -176,16 +177,12 @@ class InstrumentOutcomes:
         margin, reactive, _ = known.mean(axis=0).tolist()
         return len(known), margin / reactive
 
-    def last_close(self) -> int:
-        """Return the time of the last close, ns UTC; 0 before the first."""
-        return self._closes[-1][0] if self._closes else 0
-
     def state(self) -> OutcomesState:
         """Return everything that it remembers."""
         order = self._order()
         return OutcomesState(
             time=self._time[order].tobytes(),
-            rows=self._rows[order].tobytes(),
+            rows=_shown(self._rows[order]).tobytes(),
             closes=list(self._closes),
             pending=list(self._pending.values()),
             reactive=None if self._reactive is None else self._reactive.state(),
@@ -202,14 +199,14 @@ class InstrumentOutcomes:
         """
         time = np.frombuffer(state.time, dtype=np.int64)
         rows = np.frombuffer(state.rows)
-        if len(time) > len(self._time) or len(rows) != len(time) * len(_COLUMNS):
+        if len(time) > self._points or len(rows) != len(time) * len(_SHOWN):
             raise InputError(
-                f"a state must have at most {len(self._time)} origins of {len(_COLUMNS)} numbers, "
+                f"a state must have at most {self._points} origins of {len(_SHOWN)} numbers, "
                 f"had {len(time)} and {len(rows)} numbers; begin anew"
             )
         self._n = len(time)
-        self._time[: self._n] = time
-        self._rows[: self._n] = rows.reshape(-1, len(_COLUMNS))
+        self._time = time.copy()
+        self._rows = rows.reshape(-1, len(_SHOWN))[:, : len(_COLUMNS)].copy()
         if state.reactive is not None:
             self._reactive = Reactive.restored(state.reactive)
             self._now_reactive = self._reactive.margin()
@@ -219,8 +216,16 @@ class InstrumentOutcomes:
         self.unjudged = state.unjudged
 
     def _order(self) -> NDArray[np.intp]:
-        points = len(self._time)
-        return np.arange(max(0, self._n - points), self._n) % points
+        return np.arange(max(0, self._n - self._points), self._n) % self._points
+
+    def _make_room(self) -> None:
+        """Have a row for the next origin; most instruments of a short run never need them all."""
+        have = len(self._time)
+        if self._n < have or have == self._points:
+            return
+        more = min(max(2 * have, _FIRST), self._points) - have
+        self._time = np.concatenate([self._time, np.zeros(more, dtype=np.int64)])
+        self._rows = np.concatenate([self._rows, np.full((more, len(_COLUMNS)), np.nan)])
 
     def _begin(self, horizon_periods: int, tail_probability: float) -> None:
         """Start the comparison; again from nothing if the horizon or the aim has changed."""
@@ -247,7 +252,8 @@ class InstrumentOutcomes:
             short_bps=quote.short.initial_margin_bps,
         )
         self._pending[quote.observed_at] = waiting
-        place = self._n % len(self._time)
+        self._make_room()
+        place = self._n % self._points
         self._n += 1
         self._time[place] = quote.observed_at
         self._rows[place] = np.nan
@@ -264,7 +270,7 @@ class InstrumentOutcomes:
         change = close / waiting.close - 1.0
         place = self._place(waiting.origin)
         if place is not None:
-            self._rows[place, 4:] = -change * 10_000.0, change * 10_000.0
+            self._rows[place, _LOSS] = -change * 10_000.0
         return Judged(
             origin=waiting.origin,
             known_at=time,
@@ -282,6 +288,11 @@ class InstrumentOutcomes:
         """Row of an origin; None if it was dropped already."""
         found = np.flatnonzero(self._time == origin)
         return int(found[-1]) if len(found) else None
+
+
+def _shown(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows with the losses of both sides."""
+    return np.column_stack([rows, 0.0 - rows[:, _LOSS]])
 
 
 def _float(value: int | None) -> float:

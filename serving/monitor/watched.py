@@ -10,7 +10,6 @@ from ..quote import Quote, Status
 from .alerts import SECOND_NS
 from .coverage import CoverageStanding, CoverageState, CoverageTest
 from .drift import DriftSettings, DriftState, InstrumentDrift
-from .hours import TradingHours
 from .outcomes import InstrumentOutcomes, Judged, OutcomesState
 
 SIDES = ("long", "short")
@@ -150,33 +149,28 @@ class Watched:
             )
         return out
 
-    def overdue_s(self, now: int, *, hours: TradingHours | None) -> float | None:
-        """Return the age of the data beyond the end of their period, seconds.
+    def overdue_s(self, now: int) -> float | None:
+        """Return the age of the data beyond the moment at which the next were due, seconds.
 
-        Negative inside it; NaN where the ladder has given them up; None before the first quote.
+        Negative before it; NaN where the ladder has given them up; None before the first quote.
+        When they are due is what the calculation says by the calendar of the instrument, and one
+        period after the last where it says nothing.
 
         Parameters
         ----------
         now : int
             Ns UTC.
-        hours : TradingHours or None
-            When the market trades; None knows what the calculation says.
         """
         quote = self.quote
         if quote is None:
             return None
         if not quote.observed_at:  # a service that starts gets the time that a feed gets
             return (now - self.first_at) / SECOND_NS
-        age = (now - self._due(quote, hours)) / SECOND_NS
-        limit = self._settings.stale_after_s
-        behind = self.outcomes.last_close() > quote.observed_at
-        if hours is not None and age <= limit and not behind:
-            # The ladder may know no holidays: it lets a margin come of age that nothing is due for.
-            return age
+        age = (now - self._due(quote)) / SECOND_NS
         if quote.status is Status.FALLBACK:
             return math.nan
-        if quote.status is Status.STALE:
-            return max(age, math.nextafter(limit, math.inf))
+        if quote.status is Status.STALE:  # what came may be waiting for a calculator
+            return max(age, math.nextafter(self._settings.stale_after_s, math.inf))
         return age
 
     def state(self) -> WatchedState:
@@ -215,13 +209,10 @@ class Watched:
             test = self._test(one.side, one.tail_probability, one.lag, rare=one.rare)
             test.restore(one.test)
 
-    def _due(self, quote: Quote, hours: TradingHours | None) -> int:
-        period = round(self.period_s * SECOND_NS)
-        if hours is not None and period:
-            return hours.due(quote.observed_at, period=period)
+    def _due(self, quote: Quote) -> int:
         if quote.calculation is not None and quote.calculation.due_at:
             return quote.calculation.due_at
-        return quote.observed_at + period
+        return quote.observed_at + round(self.period_s * SECOND_NS)
 
     def _judge(self, judged: Judged) -> None:
         self.drift.add(judged)

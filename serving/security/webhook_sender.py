@@ -102,9 +102,10 @@ class WebhookSender:
     async def send_due(self) -> list[Delivery]:
         """Send everything that is due, and return what became of it."""
         attempts = self._plan.due(now=self._now())
-        return list(await asyncio.gather(*(self._send(attempt) for attempt in attempts)))
+        return list(await asyncio.gather(*(self.send(attempt) for attempt in attempts)))
 
-    async def _send(self, attempt: Attempt) -> Delivery:
+    async def send(self, attempt: Attempt) -> Delivery:
+        """Make one attempt, and return what became of it."""
         retry_after = None
         try:
             async with asyncio.timeout(self._timeout_s):

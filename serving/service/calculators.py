@@ -1,9 +1,11 @@
 """Where a calculator runs: in a thread of this process, for tests and the demo."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
+from typing import Protocol, TypeAlias
 
 from ...errors import ForemarginError
 from ..observations import Observation
@@ -13,9 +15,20 @@ from .feed import Feed
 from .log import Log
 from .wire import Calculates
 
+_Result: TypeAlias = tuple[int, list[Calculation], tuple[int, int]]
+_UNKNOWN = (0, 0)
+
 
 class CalculatorHost(CalculatorPort, Protocol):
     """A calculator that the service starts and stops."""
+
+    @property
+    def worked(self) -> tuple[int, int]:
+        """When the work on the last results that were yielded began and ended.
+
+        Ns UTC by the clock of the machine; zeros where that is not known.
+        """
+        ...
 
     async def start(self, log: Log) -> None:
         """Begin with what is in the journal; returns before that is done."""
@@ -37,15 +50,24 @@ class Results:
     ----------
     applied : int
         Sequence of the last results that were yielded.
+    worked : tuple of int
+        When the work on them began and ended, ns UTC; zeros if that is not known.
     """
 
     def __init__(self) -> None:
         self.applied = 0
-        self._queue: asyncio.Queue[tuple[int, list[Calculation]] | None] = asyncio.Queue()
+        self.worked = _UNKNOWN
+        self._queue: asyncio.Queue[_Result | None] = asyncio.Queue()
 
-    def put(self, calculations: list[Calculation], *, sequence: int = 0) -> None:
+    def put(
+        self,
+        calculations: list[Calculation],
+        *,
+        sequence: int = 0,
+        worked: tuple[int, int] = _UNKNOWN,
+    ) -> None:
         """Add results; without any it only wakes the service up."""
-        self._queue.put_nowait((sequence, calculations))
+        self._queue.put_nowait((sequence, calculations, worked))
 
     def end(self) -> None:
         """Let the iteration end."""
@@ -53,7 +75,7 @@ class Results:
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Calculation]]:
         while (item := await self._queue.get()) is not None:
-            sequence, calculations = item
+            sequence, calculations, self.worked = item
             self.applied = max(self.applied, sequence)
             yield calculations
 
@@ -81,6 +103,11 @@ class InProcessCalculator:
     def applied(self) -> int:
         """Sequence up to which everything was applied, and its results yielded."""
         return self._results.applied
+
+    @property
+    def worked(self) -> tuple[int, int]:
+        """When the work on the last results began and ended, ns UTC; zeros if not known."""
+        return self._results.worked
 
     async def submit(self, observations: Sequence[Observation], *, sequence: int) -> None:
         """Take what was journalled."""
@@ -114,16 +141,16 @@ class InProcessCalculator:
             self._results.put(self._calculator.current())
             while True:
                 for sequence, observations in await feed.next():
-                    calculations = await loop.run_in_executor(
+                    calculations, worked = await loop.run_in_executor(
                         self._thread, self._apply, observations
                     )
-                    self._results.put(calculations, sequence=sequence)
+                    self._results.put(calculations, sequence=sequence, worked=worked)
         except Exception as error:
             self.fault = f"the calculator stopped: {type(error).__name__}: {error}"
             self._results.put([])
 
-    def _apply(self, observations: list[Observation]) -> list[Calculation]:
-        try:
-            return self._calculator.apply(observations)
-        except ForemarginError:
-            return []
+    def _apply(self, observations: list[Observation]) -> tuple[list[Calculation], tuple[int, int]]:
+        began, calculations = time.time_ns(), list[Calculation]()
+        with suppress(ForemarginError):
+            calculations = self._calculator.apply(observations)
+        return calculations, (began, time.time_ns())

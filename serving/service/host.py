@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import cast
 
@@ -110,10 +111,12 @@ def _made(start: Start) -> tuple[Calculates, Ready]:
 
 
 def _applied(calculator: Calculates, message: Apply) -> Done:
+    began, refused = time.time_ns(), ""
     try:
-        return Done(message.sequence, calculator.apply(message.observations))
+        calculations = calculator.apply(message.observations)
     except ForemarginError as error:
-        return Done(message.sequence, [], str(error))
+        calculations, refused = [], str(error)
+    return Done(message.sequence, calculations, refused, began, time.time_ns())
 
 
 def _beat(channel: Channel, stopped: threading.Event) -> None:

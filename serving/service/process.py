@@ -163,6 +163,11 @@ class CalculatorProcess:
         return self._results.applied
 
     @property
+    def worked(self) -> tuple[int, int]:
+        """When the work on the last results began and ended, ns UTC; zeros if not known."""
+        return self._results.worked
+
+    @property
     def pid(self) -> int | None:
         """Of the process, while there is one."""
         return None if self._life is None else self._life.process.pid
@@ -283,7 +288,11 @@ class CalculatorProcess:
                 life.answered, life.progress = message.sequence, time.monotonic()
                 life.room.release()
                 self.refused = message.refused or self.refused
-                self._results.put(message.calculations, sequence=message.sequence)
+                self._results.put(
+                    message.calculations,
+                    sequence=message.sequence,
+                    worked=(message.began, message.ended),
+                )
             elif isinstance(message, Snapped):
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(None, self._keep, log, message)

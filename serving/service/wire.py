@@ -63,11 +63,16 @@ class Ready(Struct, tag=True):
 
 
 class Done(Struct, tag=True):
-    """From the calculator: a record was applied, or refused as a whole with a reason."""
+    """From the calculator: a record was applied, or refused as a whole with a reason.
+
+    `began` and `ended` are by the clock of the machine, ns UTC.
+    """
 
     sequence: int
     calculations: list[Calculation]
     refused: str = ""
+    began: int = 0
+    ended: int = 0
 
 
 class Snapped(Struct, tag=True):

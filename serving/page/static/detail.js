@@ -67,6 +67,7 @@ export class Detail {
     });
     this.table();
     this.coverage(monitor);
+    this.kept(monitor);
   }
 
   table() {
@@ -103,6 +104,12 @@ export class Detail {
       return;
     }
     place.replaceChildren(...monitor.coverage.map(gauge));
+  }
+
+  // From when on the statistics know everything; read out only when it changes.
+  kept(monitor) {
+    const said = monitor ? keptSince(monitor) : "";
+    if (byId("kept").textContent !== said) byId("kept").textContent = said;
   }
 
   stress(made) {
@@ -164,13 +171,36 @@ function bar(fills, ticks) {
   return element;
 }
 
-function gauge(side) {
-  const { recent_rate: rate, tail_probability: promised } = side;
-  const full = Math.max(4 * promised, rate ?? 0);
-  const kind = side.alarmed ? "fill bad" : "fill";
-  const text = make("p", "bar-text", make("span", "", words(side.side)),
-    make("strong", "", `${side.alarmed ? "Too many: " : ""}${percent(rate)} of losses above the margin`));
-  const more = `${count(side.recent_breaches)} of the last ${count(side.recent_judged)} losses; ${percent(promised)} promised (tick). ` +
-    `Evidence of too many: ${percent(Math.min(1, side.evidence), 1)} of what raises the alarm.`;
-  return make("div", "gauge", text, bar([[kind, (rate ?? 0) / full]], [promised / full]), make("p", "note", more));
+function keptSince({ since, anew, catching_up: catchingUp }) {
+  const from = typeof since === "number" ? `Statistics of all instruments are kept since ${moment(milliseconds(since))}.` : "";
+  const lost = anew ? `What was before is lost: ${anew}.` : "";
+  const behind = catchingUp ? "The journal is still being read: they are of the past." : "";
+  return [from, lost, behind].filter(Boolean).join(" ");
 }
+
+// Margins are too low where losses are above them too often; too high where that is too rare.
+function verdict({ alarmed, high }) {
+  if (alarmed) return ["Too many: ", "fill bad"];
+  if (high.alarmed) return ["Too few: ", "fill high"];
+  return ["", "fill"];
+}
+
+function gauge(side) {
+  const { recent_rate: rate, tail_probability: promised, high } = side;
+  const full = Math.max(4 * promised, rate ?? 0);
+  const [said, kind] = verdict(side);
+  const text = make("p", "bar-text", make("span", "", words(side.side)),
+    make("strong", "", `${said}${percent(rate)} of losses above the margin`));
+  const few = side.judged < high.fewest && !high.alarmed ? `none before ${count(high.fewest)} losses` : evidence(high);
+  const more = `${count(side.recent_breaches)} of the last ${count(side.recent_judged)} losses; ${percent(promised)} promised (tick). ` +
+    `Evidence of too many: ${evidence(side)}; of too few: ${few} (100 % raises the alarm).`;
+  const notes = [make("p", "note", more)];
+  if (typeof high.ratio === "number") {
+    const height = `On average ${high.ratio.toFixed(2)} times the reactive margin`;
+    notes.push(high.far ? make("p", "note high", make("strong", "", `Far above: ${height.toLowerCase()}.`)) : make("p", "note", `${height}.`));
+  }
+  return make("div", "gauge", text, bar([[kind, (rate ?? 0) / full]], [promised / full]), ...notes);
+}
+
+// It begins again with an alarm, and would look like none.
+const evidence = (test) => test.alarmed ? "alarm raised" : percent(Math.min(1, test.evidence), 1);

@@ -9,7 +9,7 @@ import pytest
 from foremargin.serving.assembly import Application, Deployment, PublishSettings, Settings
 from foremargin.serving.observations import Bar, Observation
 from foremargin.serving.quote import Basis, Calculation, SideMargin
-from foremargin.serving.service import InProcessCalculator
+from foremargin.serving.service import CalculatorHost, InProcessCalculator
 
 HOUR = 3_600_000_000_000
 START = 480_000 * HOUR  # in 2024
@@ -97,13 +97,14 @@ def make_application(tmp_path: Path, clock: Clock) -> Callable[..., Application]
     key.touch(mode=0o600)
     key.write_text("11" * 32)
 
-    def make(**changes: object) -> Application:
+    def make(*, calculator: CalculatorHost | None = None, **changes: object) -> Application:
         settings = Settings(
             state_dir=str(tmp_path / "state"),
             publish=PublishSettings(key_file=str(key), chain_id=1, contract=CONTRACT),
         )
         settings = msgspec.structs.replace(settings, **changes)
-        calculator = InProcessCalculator(RangeCalculator())
+        if calculator is None:
+            calculator = InProcessCalculator(RangeCalculator())
         return Application(
             settings, Deployment(instruments=NAMES, calculator=calculator), clock=clock
         )

@@ -35,13 +35,13 @@ def test_an_alert_is_posted_under_its_own_id_with_its_own_time(make_settings, cl
     made, posted = [], []
 
     class Sender:
-        def __init__(self, allowed, *, keys, clock):
+        def __init__(self, allowed, *, keys, clock, tracer):
             made.append((allowed, keys, clock))
 
         def post(self, identifier, body, *, urls):
             posted.append((identifier, msgspec.json.decode(body), urls))
 
-    monkeypatch.setattr(alerting, "WebhookSender", Sender)
+    monkeypatch.setattr(alerting, "TracedSender", Sender)
     sink = alerting.WebhookSink(make_settings("\n".join(SECRETS) + "\n\n"), clock=clock)
     alert = Alert(
         rule="stale",

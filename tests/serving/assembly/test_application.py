@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from foremargin.errors import InputError
@@ -153,19 +152,3 @@ def test_hedge_costs_less_than_its_parts_and_one_position_its_own_margin(
             assert hedged["initial_margin"] < hedged["sum_of_margins"] == 600.0
 
     asyncio.run(scenario())
-
-
-def test_traces_have_a_span_of_every_request_for_observations(
-    make_application, make_bar, clock, tmp_path
-):
-    file = tmp_path / "spans.jsonl"
-
-    async def scenario():
-        application = make_application(trace_file=str(file))
-        async with running(application):
-            clock.time += HOUR
-            await application._from_feed([make_bar("BTC", 1)])
-
-    asyncio.run(scenario())
-    names = [msgspec.json.decode(line)["name"] for line in file.read_text().splitlines()]
-    assert any("accept" in name for name in names)

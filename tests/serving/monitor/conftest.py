@@ -32,6 +32,7 @@ def quote(
     basis: Basis = Basis.NETWORK,
     status: Status = Status.OK,
     computed: bool = True,
+    due_at: int = 0,
 ) -> Quote:
     def side(bps: int) -> SideMargin:
         return SideMargin(
@@ -51,6 +52,7 @@ def quote(
         sigma_lower=sigma / 2,
         sigma_upper=2 * sigma,
         regime="calm",
+        due_at=due_at,
     )
     return Quote(
         instrument=instrument,

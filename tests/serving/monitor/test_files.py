@@ -79,7 +79,8 @@ def exposed(clock, make_quote):
     for collector in metrics.registry._collector_to_names:
         labels = set(getattr(collector, "_labelnames", ()))
         for family in collector.collect():
-            own = labels | {k for s in family.samples for k in s.labels}
+            own = labels | set(getattr(family, "_labelnames", ()))
+            own |= {k for s in family.samples for k in s.labels}
             suffixes = {
                 "counter": ["_total"],
                 "histogram": ["_bucket", "_count", "_sum"],

@@ -1,7 +1,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 390, 360])
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_page_fits_its_width_and_can_be_pictured(tab, service, tmp_path, width, colours):
     tab.size(width, 900)
