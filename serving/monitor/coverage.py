@@ -26,7 +26,7 @@ raise it, whatever they are.
 
 import math
 from array import array
-from functools import cached_property
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -170,15 +170,10 @@ class CoverageTest:
             fewest=self.fewest,
         )
 
-    @cached_property
+    @property
     def fewest(self) -> int:
         """Fewest outcomes that can raise the alarm, in a row from nothing."""
-        p, breach = self.tail_probability, not self.rare
-        likely = [q / p if breach else (1.0 - q) / (1.0 - p) for q in self._rates]
-        total, rounds = [0.0] * len(likely), 0
-        while sum(total) < self._threshold:
-            total = [(r + self._weight) * ratio for r, ratio in zip(total, likely, strict=True)]
-            rounds += 1
+        rounds = _fewest_rounds(self.tail_probability, self._threshold, self.rare)
         return (rounds - 1) * self.lag + 1
 
     def state(self) -> CoverageState:
@@ -272,3 +267,15 @@ def _check(tail_probability: float, lag: int, false_alarm_every: float, window: 
         )
     if window < 1:
         raise InputError(f"window must be at least 1 outcome, was {window}; write 1_000")
+
+
+@lru_cache(maxsize=256)  # thousands of instruments have the same few
+def _fewest_rounds(p: float, threshold: float, rare: bool) -> int:
+    """Return the fewest outcomes of one detector that raise the alarm, in a row from nothing."""
+    rates = _alternatives(p, rare=rare)
+    likely = [(1.0 - q) / (1.0 - p) if rare else q / p for q in rates]
+    total, weight, rounds = [0.0] * len(rates), 1.0 / len(rates), 0
+    while sum(total) < threshold:
+        total = [(r + weight) * ratio for r, ratio in zip(total, likely, strict=True)]
+        rounds += 1
+    return rounds

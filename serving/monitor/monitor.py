@@ -7,7 +7,7 @@ replaying the journal after a restart gives it back.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,11 +26,23 @@ from .conditions import (
     height_signals,
     stale_signals,
 )
+from .coverage import CoverageStanding
+from .drift import DriftStanding
 from .memory import Memory, decode_memory, encode_memory, settings_key
 from .metrics import Metrics
-from .watched import SIDES, MonitorSettings, Watched, WatchedState
+from .watched import SIDES, HeightStanding, MonitorSettings, Watched, WatchedState
 
+_PIECE = 20  # instruments of some 100 microseconds each
 _encode_row = msgspec.msgpack.Encoder().encode
+
+
+class _Looked(NamedTuple):
+    """What tests and detectors said of an instrument."""
+
+    coverage: list[CoverageStanding]
+    rare: list[CoverageStanding]
+    heights: list[HeightStanding]
+    drift: list[DriftStanding]
 
 
 class Monitor:
@@ -75,6 +87,7 @@ class Monitor:
         self._burn = (BurnRate(AVAILABILITY), BurnRate(LATENCY))
         self._breakers: dict[str, str] = {}
         self._changed: set[str] = set()
+        self._looked: dict[str, _Looked] = {}
         self.since, self.anew = 0, ""
         self.catching_up = False
 
@@ -98,6 +111,13 @@ class Monitor:
         self._breakers.update(states)
         self.metrics.breakers(states)
 
+    def examine(self) -> Iterator[None]:
+        """Look at what has changed, some instruments at a time; :meth:`evaluate` does the rest."""
+        names = [] if self.catching_up else sorted(self._changed)
+        for start in range(0, len(names), _PIECE):
+            self._look_at(name for name in names[start : start + _PIECE] if name in self._watched)
+            yield
+
     def evaluate(self) -> list[Notification]:
         """Look at everything now; return every notification that was not delivered yet."""
         now = self._clock.now()
@@ -119,6 +139,7 @@ class Monitor:
     def forget(self, instrument: str) -> None:
         """Drop an instrument that is gone for good, with its alerts."""
         self._watched.pop(instrument, None)
+        self._looked.pop(instrument, None)
         self._changed.discard(instrument)
         self.metrics.forget(instrument)
         heights = [f"{side} reactive" for side in SIDES]
@@ -206,19 +227,18 @@ class Monitor:
 
     def _known(self, now: int) -> list[Signal]:
         """Signal what is known of instruments."""
-        changed = [self._watched[name] for name in sorted(self._changed)]
-        coverage = [s for watched in changed for s in watched.coverage()]
-        rare = [s for watched in changed for s in watched.coverage(rare=True)]
-        heights = [s for watched in changed for s in watched.heights()]
-        drift = [s for watched in changed for s in watched.drift.standing(watched.name)]
+        self._look_at(sorted(self._changed))
+        looked = [self._looked[name] for name in sorted(self._looked)]
+        self._looked.clear()
+        coverage = [s for one in looked for s in one.coverage]
+        rare = [s for one in looked for s in one.rare]
+        heights = [s for one in looked for s in one.heights]
+        drift = [s for one in looked for s in one.drift]
         # Only what was judged since can have changed; what alarms is looked at every time, for
         # reminders.
-        self._changed = {s.instrument for s in (*coverage, *rare) if s.alarmed}
+        self._changed |= {s.instrument for s in (*coverage, *rare) if s.alarmed}
         self._changed |= {s.instrument for s in drift if s.active}
         self._changed |= {s.instrument for s in heights if s.far}
-        self.metrics.covered(coverage)
-        self.metrics.high(rare, heights)
-        self.metrics.drifted(drift)
         overdue = self._overdue(now)
         self.metrics.overdue(overdue)
         return [
@@ -227,6 +247,21 @@ class Monitor:
             *height_signals(rare, heights),
             *drift_signals(drift),
         ]
+
+    def _look_at(self, names: Iterable[str]) -> None:
+        """Have the tests and detectors of instruments said, and shown by the metrics."""
+        for name in names:
+            self._changed.discard(name)
+            watched = self._watched[name]
+            self._looked[name] = one = _Looked(
+                watched.coverage(),
+                watched.coverage(rare=True),
+                watched.heights(),
+                watched.drift.standing(name),
+            )
+            self.metrics.covered(one.coverage)
+            self.metrics.high(one.rare, one.heights)
+            self.metrics.drifted(one.drift)
 
     def _overdue(self, now: int) -> dict[str, float]:
         ages = ((name, watched.overdue_s(now)) for name, watched in self._watched.items())
@@ -263,6 +298,8 @@ async def watch(
     """
     while True:
         try:
+            for _ in monitor.examine():
+                await asyncio.sleep(0)
             for notification in monitor.evaluate():
                 await sink.send(notification)
                 monitor.delivered(notification.id)

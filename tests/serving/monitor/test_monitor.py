@@ -190,6 +190,35 @@ def test_forgotten_instrument_leaves_nothing(running):
     assert b"GONE" not in service.metrics.render()
 
 
+def test_examined_in_pieces_is_said_as_at_once(running):
+    whole, parts = running(), running()
+    names = [f"I{k:02d}" for k in range(45)]
+    for one in (whole, parts):
+        for name in names:
+            one.hours(12, name=name, move=0.05 if name == "I41" else None)
+    pieces = parts.monitor.examine()
+    next(pieces)
+    parts.monitor.forget("I20")  # before its turn
+    parts.monitor.forget("I05")  # after it
+    parts.hours(1, name="I03", move=0.05)  # and another comes again
+    for name in ("I20", "I05"):
+        whole.monitor.forget(name)
+    whole.hours(1, name="I03", move=0.05)
+    assert sum(1 for _ in pieces) == 2
+    told = parts.look()
+    assert told == whole.look()
+    assert {subject for _, subject, _ in told} >= {"I41 short"}
+    metrics = [_values(one.metrics.render()) for one in (parts, whole)]
+    assert metrics[0] == metrics[1]
+    assert not list(parts.monitor.examine())  # nothing is left
+
+
+def _values(rendered):
+    lines = rendered.decode().splitlines()
+    own = (line for line in lines if line.startswith("foremargin_"))
+    return [line for line in own if "_created" not in line]
+
+
 def test_watch_sends_again_what_failed_and_goes_on(running):
     service = running()
     service.monitor.breakers({"x": "open"})
