@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..bundles import SERVING_FILES
 from ..errors import InputError
 from ..markets import Kind, Listing, Panel
 from ..models import OnlineGarch, OnlineLogHar, from_state, read_state, to_state, write_state
@@ -24,9 +25,6 @@ from .path import (
     SpeedLimit,
 )
 from .policies.online import OnlinePolicy
-
-SERVING_FILES = ("serving.json", "serving.safetensors")
-"""Names of the two files; a bundle may hold others beside them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
