@@ -2,8 +2,8 @@
 
 An exchange whose listing names a calendar is closed on its holidays and, for bars inside a day,
 outside its sessions, early closes included. Without a calendar an exchange is closed on Saturdays
-and Sundays (UTC) of daily rows; nothing is known of its nights and holidays. A price is due on a day
-whose closure no rule foresaw, and at a time that the calendar does not cover: late rather than
+and Sundays (UTC) of daily rows; nothing is known of its nights and holidays. A price is due on a
+day whose closure no rule foresaw, and at a time that the calendar does not cover: late rather than
 silent.
 """
 
