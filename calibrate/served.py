@@ -149,7 +149,7 @@ _TYPES: tuple[type, ...] = (
 
 
 def write_serving_state(state: ServingState) -> dict[str, bytes]:
-    """Return the contents of :data:`SERVING_FILES`; equal states give equal bytes."""
+    """Return the files that a service starts from; equal states give equal bytes."""
     document, arrays = write_state(to_state(state, also=_TYPES))
     return dict(zip(SERVING_FILES, (document, arrays), strict=True))
 
