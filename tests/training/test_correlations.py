@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def one_factor(*loadings: float) -> Array:
     return out
 
 
-def estimated(market: Market, score: Array, **options: Array) -> Correlations:
+def estimated(market: Market, score: Array, **options: Any) -> Correlations:
     panel, past = market(score, **options)
     return estimate_correlations(panel, [past], horizon=1)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,8 @@ def times_of(period, calendars=CALENDARS):
     listings = tuple(Listing(instrument=name, calendar=c) for name, c in calendars.items())
     every_day = np.array([name == "COIN" for name in calendars])
     last = SimpleNamespace(trades_every_day=every_day)
-    return TradingTimes(State(period, {"time_ns": ns("2019-11-01")}, listings, last))
+    state: Any = State(period, {"time_ns": ns("2019-11-01")}, listings, last)
+    return TradingTimes(state)
 
 
 def due(period, place, seen):
