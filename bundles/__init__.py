@@ -5,13 +5,18 @@ Training writes them, the service reads them; neither pandas nor numpy is needed
 
 from .atomic import write_atomically
 from .manifest import (
+    CORRELATIONS,
     FORMAT,
     MANIFEST,
+    MOST_CORRELATED,
+    NOT_SERVED,
     OPTIONAL_FILES,
     REQUIRED_FILES,
+    SERVING_FILES,
     SIGNATURE,
     FileRecord,
     Manifest,
+    check_served,
     parse_manifest,
 )
 from .promotion import CHAMPION, Promotion, read_promotion, write_promotion
@@ -20,10 +25,14 @@ from .verified import Trust, VerifiedFiles, read_verified
 
 __all__ = [
     "CHAMPION",
+    "CORRELATIONS",
     "FORMAT",
     "MANIFEST",
+    "MOST_CORRELATED",
+    "NOT_SERVED",
     "OPTIONAL_FILES",
     "REQUIRED_FILES",
+    "SERVING_FILES",
     "SIGNATURE",
     "TRUSTED_VARIABLE",
     "FileRecord",
@@ -31,6 +40,7 @@ __all__ = [
     "Promotion",
     "Trust",
     "VerifiedFiles",
+    "check_served",
     "is_signed_by",
     "parse_manifest",
     "read_promotion",

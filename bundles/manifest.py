@@ -22,14 +22,26 @@ REQUIRED_FILES = (
 )
 """What every bundle holds beside its manifest and signature."""
 
+SERVING_FILES = ("serving.json", "serving.safetensors")
+"""The state that a service starts from; a bundle without it cannot be served."""
+
+CORRELATIONS = "correlations.safetensors"
+"""File with the correlations that what-if starts from; a bundle may be served without it."""
+
+MOST_CORRELATED = 1_000
+"""Instruments that have correlations, the first of the bundle: their number goes by its square."""
+
 OPTIONAL_FILES = (
     "model.onnx",
     "network.json",
     "network.safetensors",
-    "serving.json",
-    "serving.safetensors",
+    *SERVING_FILES,
+    CORRELATIONS,
 )
-"""What it may hold too: the network, what feeds it, and the state that a service starts from."""
+"""What it may hold too: the network, what feeds it, and what a service starts from."""
+
+NOT_SERVED = "a service cannot make margins of this bundle"
+"""How the note begins by which training says why :data:`SERVING_FILES` are missing."""
 
 MANIFEST = "manifest.json"
 """File with the manifest."""
@@ -118,6 +130,34 @@ def parse_manifest(folder: Path, raw: bytes) -> Manifest:
             f"{list(OPTIONAL_FILES)} and no other, found {_few(found)} in {folder}"
         )
     return manifest
+
+
+def check_served(folder: Path, manifest: Manifest) -> None:
+    """Refuse a bundle without :data:`SERVING_FILES`, for the reason that its training noted.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it was found, for the message.
+    manifest : Manifest
+        What it is.
+
+    Raises
+    ------
+    InputError
+        If a service cannot make margins of it.
+    """
+    missing = [name for name in SERVING_FILES if name not in manifest.files]
+    if not missing:
+        return
+    noted = [note for note in manifest.notes if note.startswith(NOT_SERVED)]
+    if noted:
+        advice = f"its training noted: {'; '.join(noted)[:1_000]}"
+    else:
+        advice = "no note of its training says why; train it with this version of foremargin"
+    raise InputError(
+        f"a bundle must hold {list(SERVING_FILES)} to be served, {folder} lacks {missing}: {advice}"
+    )
 
 
 def _refuse_other_format(folder: Path, raw: bytes) -> None:

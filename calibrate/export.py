@@ -83,7 +83,7 @@ def export_serving_state(
     Returns
     -------
     dict of str to bytes
-        By the names in :data:`foremargin.calibrate.served.SERVING_FILES`.
+        By the names in :data:`foremargin.bundles.SERVING_FILES`.
 
     Raises
     ------

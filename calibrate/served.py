@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..bundles import SERVING_FILES
 from ..errors import InputError
 from ..markets import Kind, Listing, Panel
 from ..models import OnlineGarch, OnlineLogHar, from_state, read_state, to_state, write_state
@@ -24,9 +25,6 @@ from .path import (
     SpeedLimit,
 )
 from .policies.online import OnlinePolicy
-
-SERVING_FILES = ("serving.json", "serving.safetensors")
-"""Names of the two files; a bundle may hold others beside them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +149,7 @@ _TYPES: tuple[type, ...] = (
 
 
 def write_serving_state(state: ServingState) -> dict[str, bytes]:
-    """Return the contents of :data:`SERVING_FILES`; equal states give equal bytes."""
+    """Return the files that a service starts from; equal states give equal bytes."""
     document, arrays = write_state(to_state(state, also=_TYPES))
     return dict(zip(SERVING_FILES, (document, arrays), strict=True))
 

@@ -1,17 +1,20 @@
 """The files of a bundle from which a service makes margins: a ladder of forecasters, warmed up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from ..bundles import CORRELATIONS, MOST_CORRELATED, NOT_SERVED
 from ..calibrate import Predictive
 from ..calibrate.export import RungDraft, export_serving_state
 from ..errors import InputError
 from ..features import History, build_features
+from ..markets import Panel
 from ..models import Forecast
 from ..models.network import network_state, served_features
 from ..models.regressions.terms import with_features
+from .correlations import estimate_correlations, write_correlations
 from .deployment import fit_source
 from .final import FinalForecaster
 from .forecasting import Forecasts
@@ -24,7 +27,7 @@ LADDER = (("linear", "log-har"), ("garch", "gjr-t"))
 def serving_files(
     prepared: Preparation, made: Forecasts, final: FinalForecaster, *, has_network: bool
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Return ``serving.json`` and ``serving.safetensors``, and what to note.
+    """Return the state and the correlations that a service starts from, and what to note.
 
     Parameters
     ----------
@@ -40,26 +43,44 @@ def serving_files(
     Returns
     -------
     files : dict of str to bytes
-        Empty if the margins cannot be served.
+        ``serving.json``, ``serving.safetensors`` and ``correlations.safetensors``; empty if the
+        margins cannot be served.
     notes : tuple of str
-        Why.
+        Why, or which correlations are not known.
     """
     served = prepared.experiment.train.served
     policy = served.policy
     try:
         history = _history(prepared, final, has_network=has_network)
         check_context(history)
+        drafts = list(_drafts(prepared, made, final, has_network=has_network))
+        horizon = served.horizon or _shortest(prepared)
         files = export_serving_state(
             history,
-            list(_drafts(prepared, made, final, has_network=has_network)),
+            drafts,
             policy=Predictive(model=final.model) if policy is None else policy.predictive(),
-            horizon=served.horizon or _shortest(prepared),
+            horizon=horizon,
             tail_probability=prepared.experiment.margin.tail_probability,
             limits=None if policy is None else policy.margin_limits(),
         )
     except InputError as error:
-        return {}, (f"a service cannot make margins of this bundle: {error}",)
-    return files, ()
+        return {}, (f"{NOT_SERVED}: {error}",)
+    past = [draft.past for draft in drafts]
+    correlations, notes = _correlations(prepared.panel, past, horizon=horizon)
+    return {**files, CORRELATIONS: correlations}, notes
+
+
+def _correlations(
+    panel: Panel, past: Sequence[Forecast], *, horizon: int
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the file of correlations, and which of them are not known."""
+    names = panel.instruments[:MOST_CORRELATED]
+    found = estimate_correlations(panel.select(names), past, horizon=horizon)
+    left_out = panel.n_instruments - len(names)
+    notes = found.notes()
+    if left_out:
+        notes += (f"the last {left_out} instruments have no correlations for what-if",)
+    return write_correlations(found), notes
 
 
 def check_context(history: History) -> None:

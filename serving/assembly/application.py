@@ -68,8 +68,8 @@ class Deployment:
         The Open Inference Protocol of the bundle's network.
     infer : callable or None
         What those routes answer with, for the API to ask without them.
-    correlation : array, shape (n, n), or None
-        Of the instruments, for what-if; None begins with 0.5 for every pair.
+    correlation : array, shape (m, m), or None
+        Of the first instruments, for what-if; None begins with 0.5 for every pair.
     follow : callable or None
         Looks for a new champion, serves it, and returns whether there was one; may read files.
     """
@@ -392,8 +392,8 @@ class Watched:
         return self._service.history(instrument, limit=limit)
 
     def health(self) -> Mapping[str, Any]:
-        """Return plain JSON."""
-        return self._service.health()
+        """Return plain JSON; ``correlations`` says what what-if began with."""
+        return {**self._service.health(), "correlations": self._application.scenarios.began_with}
 
     async def command(self, name: str, arguments: Mapping[str, Any], *, by: str) -> dict[str, Any]:
         """Carry out a command."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...bundles import MOST_CORRELATED
 from ...errors import InputError
 from ..http.scenarios import forecast_scenarios
 from ..http.whatif import ScenarioBook, TableScenarios
@@ -26,7 +27,7 @@ DECAY = 0.97
 PRIOR_CORRELATION = 0.5
 """Of any two instruments before anything is known: between no hedge and no diversification."""
 
-MOST_INSTRUMENTS = 1_000
+MOST_INSTRUMENTS = MOST_CORRELATED
 """Correlations of more are not kept; their what-if is a sum of margins."""
 
 
@@ -41,8 +42,14 @@ class LiveScenarios:
         Names, n of them.
     table : QuoteTable
         Margins.
-    correlation : array, shape (n, n), optional
-        To begin with.
+    correlation : array, shape (m, m), optional
+        To begin with, of the first m = min(n, :data:`MOST_INSTRUMENTS`) of them; by default every
+        pair has :data:`PRIOR_CORRELATION`.
+
+    Attributes
+    ----------
+    began_with : str
+        ``bundle`` or ``prior``: where the correlations came from that were learned on from.
     """
 
     def __init__(
@@ -51,15 +58,16 @@ class LiveScenarios:
         self._names = tuple(instruments)[:MOST_INSTRUMENTS]
         self._place = {name: i for i, name in enumerate(self._names)}
         n = len(self._names)
+        self.began_with = "prior" if correlation is None else "bundle"
         if correlation is None:
             correlation = np.full((n, n), PRIOR_CORRELATION)
             np.fill_diagonal(correlation, 1.0)
-        elif np.shape(correlation) != (len(instruments),) * 2:
+        elif np.shape(correlation) != (n, n):
             raise InputError(
-                f"correlation must be {len(instruments)} by {len(instruments)}, was "
+                f"correlation must be {n} by {n}, of the first instruments that are served, was "
                 f"{np.shape(correlation)}"
             )
-        self._products: Array = np.array(correlation, dtype=np.float64)[:n, :n]
+        self._products: Array = np.array(correlation, dtype=np.float64)
         self._sigma = np.full(n, math.nan)  # over the horizon
         self._per_period = np.full(n, math.nan)
         self._close = np.full(n, math.nan)

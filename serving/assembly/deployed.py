@@ -1,5 +1,6 @@
 """Serve a bundle: which one, its calculator in a process of its own, and its network by itself."""
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -7,21 +8,27 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ...bundles import read_promotion, read_verified, trusted_key
+from ...bundles import VerifiedFiles, check_served, read_promotion, read_verified, trusted_key
 from ...errors import InputError
 from ..bundles import BundleStore, LoadedBundle
 from ..inference import Inference, InferenceModel, InferenceModels, make_inference_router
 from ..journal import Snapshots
 from ..service import CalculatorProcess
 from .application import Application, Deployment
+from .correlations import PRIOR_CORRELATION, Array
 from .run import run
 from .settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 _FACTORY = "foremargin.serving.calculator.deployed:calculator"
 
 
 class ServedBundles:
     """The store as commands ask it: another bundle must be of the same instruments.
+
+    Correlations are those of the bundle that was active at the start; what was learned since is
+    kept when another one takes its place.
 
     Parameters
     ----------
@@ -50,6 +57,19 @@ class ServedBundles:
                 "train leaves it in mlruns/bundles, or try foremargin serve --demo"
             )
         return active
+
+    def correlation(self) -> Array | None:
+        """Return the correlations of the active bundle; None, and a warning, if it has none."""
+        active = self.loaded()
+        if active.correlations is None:
+            _logger.warning(
+                "%s has no correlations: what-if begins with %s for every pair and learns from "
+                "there; train it anew to have them",
+                active.name,
+                PRIOR_CORRELATION,
+            )
+            return None
+        return active.correlations.correlation
 
     def active(self) -> str:
         """Return name and version of the active bundle, and of its shadow."""
@@ -115,6 +135,10 @@ class ServedBundles:
             )
 
 
+def _check_served(files: VerifiedFiles) -> None:
+    check_served(files.folder, files.manifest)
+
+
 def run_deployed(settings: Settings) -> None:
     """Serve the bundle that the settings name, or that was active last.
 
@@ -126,7 +150,10 @@ def run_deployed(settings: Settings) -> None:
     folder = Path(settings.state_dir)
     folder.mkdir(parents=True, exist_ok=True)
     store = BundleStore(
-        folder / "bundles", _trusted(settings), accept_unsigned=settings.accept_unsigned
+        folder / "bundles",
+        _trusted(settings),
+        accept_unsigned=settings.accept_unsigned,
+        check=_check_served,
     )
     if settings.bundle:
         store.activate(settings.bundle, by="command line")
@@ -134,6 +161,7 @@ def run_deployed(settings: Settings) -> None:
     inference = Inference(bundles.models)
     deployment = Deployment(
         instruments=bundles.instruments,
+        correlation=bundles.correlation(),
         calculator=CalculatorProcess(
             _FACTORY,
             arguments=bundles.arguments,

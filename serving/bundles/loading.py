@@ -8,6 +8,7 @@ from safetensors import SafetensorError, deserialize
 from ...bundles import OPTIONAL_FILES, Manifest, VerifiedFiles
 from ...errors import InputError
 from ..onnx_model import OnnxModel
+from .correlations import BundledCorrelations, read_correlations
 
 _KEPT = {*OPTIONAL_FILES, "experiment.yaml", "gates.json"}  # the rest is for whoever trains
 
@@ -22,10 +23,13 @@ class LoadedBundle:
         What it is, and what a service reads of it.
     network : OnnxModel or None
         Its graph; None if it has none.
+    correlations : BundledCorrelations or None
+        What what-if starts from; None if it has none.
     """
 
     files: VerifiedFiles
     network: OnnxModel | None
+    correlations: BundledCorrelations | None
 
     @property
     def manifest(self) -> Manifest:
@@ -61,6 +65,7 @@ def load(files: VerifiedFiles) -> LoadedBundle:
     return LoadedBundle(
         files=replace(files, contents=kept),
         network=None if graph is None else OnnxModel.load(graph),
+        correlations=read_correlations(files),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ...bundles import read_promotion, read_verified
+from ...bundles import VerifiedFiles, read_promotion, read_verified
 from ...errors import InputError
 from .loading import LoadedBundle, load
 from .record import Action, Event, Placed, Record, read_record, write_record
@@ -29,6 +29,8 @@ class BundleStore:
         Key that must have signed every bundle.
     accept_unsigned : bool
         Whether bundles are served without a key to check them with; for trying only.
+    check : callable, optional
+        Raises InputError for a bundle that must not be served although it is whole.
     now : callable
         The clock, ns since 1970-01-01T00:00Z.
     """
@@ -39,11 +41,12 @@ class BundleStore:
         trusted: Ed25519PublicKey | None,
         *,
         accept_unsigned: bool = False,
+        check: Callable[[VerifiedFiles], None] | None = None,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._folder = Path(folder)
         self._trusted, self._must_be_signed = trusted, not accept_unsigned
-        self._now = now
+        self._check, self._now = check, now
         self._active: LoadedBundle | None = None
         self._shadow: LoadedBundle | None = None
 
@@ -190,6 +193,8 @@ class BundleStore:
 
     def _read(self, folder: Path | str) -> tuple[LoadedBundle, Placed]:
         files = read_verified(folder, trusted=self._trusted, require_signature=self._must_be_signed)
+        if self._check is not None:
+            self._check(files)
         manifest = files.manifest
         placed = Placed(
             name=manifest.name,

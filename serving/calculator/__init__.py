@@ -1,6 +1,6 @@
 """The calculator: observations in, calculated margins out, the same numbers as the backtest."""
 
-from ...calibrate.served import SERVING_FILES
+from ...bundles import SERVING_FILES
 from .calculator import Calculator
 from .prices import PriceRules
 from .rungs import GarchRung, GivesProbabilities, LinearRung, OnlineForecaster, SeesThePrice

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ...bundles import SERVING_FILES
 from ...calibrate.policies import NO_RUNG
-from ...calibrate.served import SERVING_FILES, ServingState, read_serving_state
+from ...calibrate.served import ServingState, read_serving_state
 from ...errors import InputError
 from ...markets import Panel
 from ..observations import Bar, Observation, decode_observations, encode_observations

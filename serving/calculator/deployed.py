@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bundles import VerifiedFiles, read_verified
-from ...calibrate.served import SERVING_FILES, read_serving_state
+from ...bundles import VerifiedFiles, check_served, read_verified
+from ...calibrate.served import read_serving_state
 from ...errors import InputError
 from ...features import Features
 from ...markets import Panel
@@ -57,12 +57,7 @@ def _loaded(folder: str, digest: str) -> Calculator:
             f"{folder} must have the digest {digest[:12]} that was verified, has "
             f"{files.digest[:12]}; it was changed meanwhile"
         )
-    missing = [name for name in SERVING_FILES if name not in files.contents]
-    if missing:
-        raise InputError(
-            f"a bundle must hold {list(SERVING_FILES)} to be served, {folder} lacks {missing}; "
-            "train it with this version of foremargin"
-        )
+    check_served(files.folder, files.manifest)
     return Calculator.load(
         files.contents,
         rungs=_rungs(files),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...calibrate.served import SERVING_FILES, ServedRung, ServingState
+from ...bundles import SERVING_FILES
+from ...calibrate.served import ServedRung, ServingState
 from ...errors import InputError
 from ...models import OnlineGarch, OnlineLogHar
 from ..quote import Basis

@@ -13,13 +13,10 @@ from ...errors import InputError
 from ...markets import Missing, Panel
 from ...markets.fields import field_named
 from ..observations import Bar, Observation
+from .hours import TradingTimes
 
 Values = NDArray[np.float64]
 
-_DAY_NS = 86_400_000_000_000
-_THURSDAY = 3  # 1970-01-01, with Monday as 0
-_SATURDAY = 5
-_GONE_PERIODS = 10  # without a price, until an instrument is no longer waited for
 _FURTHEST_PERIODS = 2_000  # ahead of the last closed row
 
 _ROUNDED = 1.0 + 1e-9  # adjusted prices are out of order in their last digits
@@ -34,8 +31,8 @@ class OpenRows:
     """Periods that are not closed yet.
 
     A row closes when every instrument that is waited for has reported, when a later row does, or by
-    a watermark. Waited for is who had a price in one of the last ten of its periods; on Saturdays
-    and Sundays (UTC) of daily rows only who trades every day.
+    a watermark. Waited for is who trades then (see :class:`.hours.TradingTimes`) and had a price in
+    one of the last ten of its periods.
 
     Attributes
     ----------
@@ -54,8 +51,8 @@ class OpenRows:
         self.last_seen = np.where(np.isfinite(close), time, state.last_seen)
         self._instruments, self._period = state.instruments, state.period_ns
         self._place = {name: i for i, name in enumerate(state.instruments)}
-        self._state = state
-        self._every_day = state.last_row.trades_every_day
+        self._state, self._times = state, TradingTimes(state)
+        self._waited: dict[int, NDArray[np.bool_]] = {}  # by row, until one closes
         self._open: dict[int, _OpenRow] = {}
 
     def add(self, bar: Bar) -> str:
@@ -91,7 +88,7 @@ class OpenRows:
     def closing(self, until: int) -> Iterator[Panel]:
         """Close the rows up to a time, one after the other."""
         stop = self.closed + (until - self.closed) // self._period * self._period
-        if self._every_day.any():
+        if self._times.every_day.any():
             times = list(range(self.closed + self._period, stop + 1, self._period))
         else:  # a day on which all markets are closed has no row
             times = sorted(time for time in self._open if time <= stop)
@@ -100,19 +97,8 @@ class OpenRows:
         self.closed = max(self.closed, stop)
 
     def due(self, observed_at: NDArray[np.int64], places: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Return when the next bar of some instruments closes, ns UTC.
-
-        An exchange is closed on weekends; its holidays are not known here, and a margin that waits
-        for one comes of age.
-        """
-        following = np.asarray(observed_at + self._period)
-        if self._period < _DAY_NS:
-            return following
-        for _ in range(2):
-            day = (following - self._period) // _DAY_NS + _THURSDAY
-            weekend = (day % 7 >= _SATURDAY) & ~self._every_day[places]
-            following = following + np.where(weekend, self._period, 0)
-        return np.asarray(following)
+        """Return when the next bar of some instruments closes, ns UTC."""
+        return self._times.due(observed_at, places)
 
     def bars(self) -> list[Bar]:
         """Return the bars of all open rows, in order of time."""
@@ -134,19 +120,17 @@ class OpenRows:
                 raise InputError(f"{name} of a snapshot must have shape {own.shape}")
         self.closed = int(saved["closed"])
         self.last_close, self.last_seen = saved["last_close"].copy(), saved["last_seen"].copy()
-        self._open = {}
+        self._open, self._waited = {}, {}
         if any(not isinstance(bar, Bar) or self.add(bar) for bar in bars):
             raise InputError("a snapshot must hold bars of open rows; it is damaged")
 
     def _waited_for(self, time: int) -> NDArray[np.bool_]:
-        # An exchange is closed on weekends and some holidays: ten of its periods are two weeks.
-        patience = _GONE_PERIODS * np.where(self._every_day, 1.0, 1.5) * self._period
-        there = (time - self.last_seen) <= patience
-        start = time - self._period
-        weekend = (start // _DAY_NS + _THURSDAY) % 7 >= _SATURDAY
-        if self._period >= _DAY_NS and weekend:
-            there &= self._every_day
-        return there if there.any() else np.ones(len(there), dtype=np.bool_)
+        known = self._waited.get(time)
+        if known is None:
+            there = self._times.there(self.last_seen, time) & self._times.open(time)
+            known = there if there.any() else np.ones(len(there), dtype=np.bool_)
+            self._waited[time] = known
+        return known
 
     def _close(self, time: int) -> Panel:
         row = self._open.pop(time, _OpenRow())
@@ -167,7 +151,7 @@ class OpenRows:
         missing = np.where(present, Missing.PRESENT, missing).astype(np.int8)
         self.last_close = np.where(present, close, self.last_close)
         self.last_seen = np.where(present, time, self.last_seen)
-        self.closed = time
+        self.closed, self._waited = time, {}
         return self._state.row_panel(
             time_ns=time,
             close=close,

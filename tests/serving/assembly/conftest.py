@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from foremargin.serving.assembly import Application, Deployment, PublishSettings, Settings
 from foremargin.serving.observations import Bar, Observation
@@ -92,12 +94,17 @@ def make_bar() -> Callable[..., Bar]:
 
 @pytest.fixture
 def make_application(tmp_path: Path, clock: Clock) -> Callable[..., Application]:
-    """Return a function that puts a service together; settings may be given."""
+    """Return a function that puts a service together; settings and correlations may be given."""
     key = tmp_path / "signer.key"
     key.touch(mode=0o600)
     key.write_text("11" * 32)
 
-    def make(*, calculator: CalculatorHost | None = None, **changes: object) -> Application:
+    def make(
+        *,
+        calculator: CalculatorHost | None = None,
+        correlation: NDArray[np.float64] | None = None,
+        **changes: object,
+    ) -> Application:
         settings = Settings(
             state_dir=str(tmp_path / "state"),
             publish=PublishSettings(key_file=str(key), chain_id=1, contract=CONTRACT),
@@ -105,8 +112,7 @@ def make_application(tmp_path: Path, clock: Clock) -> Callable[..., Application]
         settings = msgspec.structs.replace(settings, **changes)
         if calculator is None:
             calculator = InProcessCalculator(RangeCalculator())
-        return Application(
-            settings, Deployment(instruments=NAMES, calculator=calculator), clock=clock
-        )
+        deployment = Deployment(instruments=NAMES, calculator=calculator, correlation=correlation)
+        return Application(settings, deployment, clock=clock)
 
     return make

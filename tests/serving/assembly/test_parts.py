@@ -118,6 +118,8 @@ def test_return_is_divided_by_the_volatility_that_was_quoted_before_it(make_bar)
 
 def test_more_instruments_than_have_correlations_can_be_served() -> None:
     names = tuple(f"I{k}" for k in range(MOST_INSTRUMENTS + 1))
-    LiveScenarios(names, QuoteTable())
-    with pytest.raises(InputError, match="1001 by 1001, was \\(1000, 1000\\)"):
-        LiveScenarios(names, QuoteTable(), correlation=np.eye(MOST_INSTRUMENTS))
+    assert LiveScenarios(names, QuoteTable()).began_with == "prior"
+    known = LiveScenarios(names, QuoteTable(), correlation=np.eye(MOST_INSTRUMENTS))
+    assert known.began_with == "bundle"
+    with pytest.raises(InputError, match=r"1000 by 1000, .* was \(1001, 1001\)"):
+        LiveScenarios(names, QuoteTable(), correlation=np.eye(MOST_INSTRUMENTS + 1))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def graph() -> bytes:
 def write(tmp_path: Path, graph: bytes) -> Write:
     """Return a function that writes a bundle.
 
-    Keyword arguments: `version`, `name`, `folder`, `more` files by name, `signed_by`.
+    Keyword arguments: `version`, `name`, `folder`, `more` files by name, `signed_by`,
+    `instruments`, `notes`.
     """
 
     def written(
@@ -48,6 +49,8 @@ def write(tmp_path: Path, graph: bytes) -> Write:
         folder: str | None = None,
         more: Mapping[str, bytes] | None = None,
         signed_by: Ed25519PrivateKey | None = KEY,
+        instruments: Sequence[str] = ("COIN",),
+        notes: Sequence[str] = (),
     ) -> Path:
         contents = {one: b"{}" for one in REQUIRED_FILES}
         contents |= {"model.onnx": graph, "network.json": b"{}"}
@@ -59,8 +62,8 @@ def write(tmp_path: Path, graph: bytes) -> Write:
         manifest: dict[str, Any] = {
             **{"format": 2, "name": name, "version": version, "model": "regime-network"},
             **{"run_id": "0123", "period_s": 86400.0, "history_from": "2018-01-02"},
-            **{"trained_until": "2020-02-20", "horizons": [1], "instruments": ["COIN"]},
-            **{"features": [], "provenance": {}, "notes": [], "files": files},
+            **{"trained_until": "2020-02-20", "horizons": [1], "instruments": instruments},
+            **{"features": [], "provenance": {}, "notes": notes, "files": files},
         }
         path = tmp_path / "bundles" / (folder or f"{name}-v{version}")
         path.mkdir(parents=True)

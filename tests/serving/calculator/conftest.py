@@ -11,7 +11,8 @@ from foremargin.calibrate.path import MarginLimits, SpeedLimit, limits_tool
 from foremargin.calibrate.policies import WithTool
 from foremargin.calibrate.served import read_serving_state
 from foremargin.features import History, build_history
-from foremargin.markets import Panel
+from foremargin.markets import Missing, Panel
+from foremargin.markets.sessions import sessions_of
 from foremargin.models import (
     Distribution,
     FittedForecaster,
@@ -24,6 +25,7 @@ from foremargin.serving.observations import Bar
 
 TRAINED, FIRST, N = 640, 250, 800
 TAIL = 0.05
+DAY_NS = 86_400_000_000_000
 LIMITS = MarginLimits(floor=0.01, speed=(SpeedLimit(rise=0.3, fall=0.05),))
 
 
@@ -126,6 +128,51 @@ def make_served(trained):
 @pytest.fixture(scope="session")
 def served(make_served):
     return make_served()
+
+
+@pytest.fixture(scope="session")
+def with_calendar(make_panel):
+    """A coin that trades always and an index with the calendar of New York, closed on holidays."""
+    panel = make_panel(n_periods=N).select(["COIN", "INDEX"])
+    history = build_history(_closed_on_holidays(panel), horizons=(1,))
+    fitted = LogHar().fit(history.upto(TRAINED), rng=np.random.default_rng(0))
+    past = fitted.forecast(history, origins=slice(FIRST, N))
+    files = export_serving_state(
+        history.upto(TRAINED),
+        [RungDraft(basis="linear", past=past.rows(0, TRAINED - FIRST), fitted=fitted)],
+        policy=Predictive(model="any"),
+        horizon=1,
+        tail_probability=TAIL,
+        limits=LIMITS,
+    )
+    return Served(history=history, horizon=1, past={"log-har": past}, files=files)
+
+
+def _closed_on_holidays(panel: Panel) -> Panel:
+    starts = panel.time.astype("datetime64[ns]").astype(np.int64) - DAY_NS
+    sessions = sessions_of("XNYS", first=int(starts[0]), last=int(starts[-1]))
+    place = panel.instruments.index("INDEX")
+    shut = ~sessions.open_periods(starts, period=DAY_NS, by_day=True)
+    close, log_return, missing = panel.close.copy(), panel.log_return.copy(), panel.missing.copy()
+    close[shut, place], missing[shut, place] = np.nan, Missing.CLOSED
+    log_return[:, place] = np.nan
+    rows = np.flatnonzero(missing[:, place] == Missing.PRESENT)
+    log_return[rows[1:], place] = np.diff(np.log(close[rows, place]))
+    fields = {name: values.copy() for name, values in panel.fields.items()}
+    for values in fields.values():
+        values[shut, place] = np.nan
+    listings = tuple(
+        replace(one, calendar="XNYS" if one.instrument == "INDEX" else "24/7")
+        for one in panel.listings
+    )
+    return replace(
+        panel,
+        close=close,
+        log_return=log_return,
+        missing=missing,
+        fields=fields,
+        listings=listings,
+    )
 
 
 @pytest.fixture(scope="session")
