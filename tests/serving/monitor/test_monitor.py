@@ -217,7 +217,7 @@ def _values(rendered):
     lines = rendered.decode().splitlines()
     own = (line for line in lines if line.startswith("foremargin_"))
     # They were fed one after the other, on one clock.
-    return [line for line in own if "_created" not in line and "_age_" not in line]
+    return [line for line in own if "_created" not in line and "foremargin_data_" not in line]
 
 
 def test_watch_sends_again_what_failed_and_goes_on(running):
