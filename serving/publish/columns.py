@@ -248,7 +248,8 @@ def _consistent(forecast: Sequence[Decimals]) -> Flags:
     sigma, lower, upper = forecast[:3]
     usual = np.all([numbers.usual for numbers in forecast], axis=0) & sigma.known
     below = ~upper.known | (sigma.up <= upper.up)
-    return usual & (lower.down <= sigma.up) & below
+    fits: Flags = usual & (lower.down <= sigma.up) & below
+    return fits
 
 
 def _numbers(c: _Columns, chosen: Ints, *, epoch: int) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def decimals(values: Sequence[float | None]) -> Decimals:
     is not usual.
     """
     known = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    if not known.any():
+        none = np.zeros(len(values), np.bool_)
+        return Decimals(none.astype(np.int64), none, known, ~none)
     text = _encode([0.0 if value is None else value for value in values])
     raw = np.frombuffer(text, np.uint8)
     ends = np.append(np.flatnonzero(raw == _COMMA), len(raw) - 1)

@@ -221,7 +221,7 @@ class Publisher:
 
     def _opened(self, drafts: Drafts, time: int) -> Plan:
         updates, encoded = drafts.updates, drafts.encoded
-        digests = tuple(map(self._ledger.domain.digest_of_abi, encoded.values()))
+        digests = self._ledger.domain.digests_of_abi(encoded.values())
         batch, levels = batch_of(updates, digests, seq=self._ledger.batch_seq + 1, now=time)
         record = UpdatesRecord(signer=self._signer.address, batch=batch.abi(), updates=encoded)
         return Plan(
