@@ -40,6 +40,7 @@ _FORECAST = attrgetter(
     *("sigma", "sigma_lower", "sigma_upper", "stress_probability"),
     *("liquidity_stress_probability", "liquidity_cost"),
 )
+_N_FRACTIONS = 6
 _NUMBERS = MarginUpdate.__struct_fields__[1:20]
 NEVER = bytes(736), ZERO
 """In the place of what was published of a market last: nothing was."""
@@ -151,24 +152,30 @@ def usual_drafts(
         If a number is not whole, or has more than 64 bits, so that it can be in no column.
     """
     columns = _columns(quotes)
-    forecast = [decimals(column) for column in zip(*(_FORECAST(q[1]) for q in quotes), strict=True)]
     own = ~columns.held | (columns.epoch == epoch)
     due = _due(columns, rules, now)
-    passes = _in_time(columns, rules, now) & _in_bounds(columns, rules) & _consistent(forecast)
-    chosen = np.flatnonzero(own & (due > 0) & passes)
-    places = chosen.tolist()
-    some = [quotes[k] for k in places]
+    passes = own & (due > 0) & _in_time(columns, rules, now) & _in_bounds(columns, rules)
+    asked = np.flatnonzero(passes)
+    forecast = _forecasts([quotes[k][1] for k in asked.tolist()])
+    consistent = _consistent(forecast)
+    chosen = asked[consistent]
+    some = [quotes[k] for k in chosen.tolist()]
     fields = {
         **_numbers(columns, chosen, epoch=epoch),
-        **_fractions(forecast, chosen),
+        **_fractions(forecast, consistent),
         **_hashes(some, digests),
     }
     return Usual(
         idle=np.flatnonzero(own & (due == 0)).tolist(),
-        places=places,
+        places=chosen.tolist(),
         encoded=write_updates(fields, len(some)),
         due=[_DUES[k] for k in due[chosen].tolist()],
     )
+
+
+def _forecasts(calculations: Sequence[Calculation]) -> list[Decimals]:
+    rows = [_FORECAST(known) for known in calculations]
+    return [decimals([row[k] for row in rows]) for k in range(_N_FRACTIONS)]
 
 
 def _columns(quotes: Sequence[Looked]) -> _Columns:
@@ -261,7 +268,7 @@ def _numbers(c: _Columns, chosen: Ints, *, epoch: int) -> dict[str, Any]:
     return fields
 
 
-def _fractions(forecast: Sequence[Decimals], chosen: Ints) -> dict[str, Any]:
+def _fractions(forecast: Sequence[Decimals], chosen: Flags) -> dict[str, Any]:
     """Return fractions as columns of (high, low) halves of 128 bit, or of 64 bit."""
     fields: dict[str, Any] = {}
     for name, numbers in zip(_NUMBERS[4:10], forecast, strict=True):

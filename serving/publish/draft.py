@@ -151,6 +151,7 @@ class Drafter:
         self._evidence = dict(evidence)
 
         self._rules: Rules | None = None
+        self._kinds: dict[str, int] = {}
 
     @property
     def instruments(self) -> Collection[str]:
@@ -203,8 +204,12 @@ class Drafter:
         from .columns import NEVER, Rules, usual_drafts  # numpy, which few do without
 
         if self._rules is None:
-            self._rules = Rules.of([(one.limits, one.rule) for one in self._markets.values()])
-            self._places = {name: place for place, name in enumerate(self._markets)}
+            kinds: dict[tuple[Limits, PublishRule], int] = {}  # few: most markets share theirs
+            self._kinds = {
+                name: kinds.setdefault((one.limits, one.rule), len(kinds))
+                for name, one in self._markets.items()
+            }
+            self._rules = Rules.of(list(kinds))
         ledger, digests = self._ledger, self._digests(quotes.values())
         chosen = [
             (quote, known, ledger.held.packed(name) or NEVER)
@@ -215,7 +220,7 @@ class Drafter:
             and name in self._markets
             and not ledger.is_paused(name)
         ]
-        rules = self._rules.at([self._places[quote.instrument] for quote, _, _ in chosen])
+        rules = self._rules.at([self._kinds[quote.instrument] for quote, _, _ in chosen])
         try:
             found = usual_drafts(chosen, rules, digests, epoch=ledger.epoch, now=now)
         except (OverflowError, TypeError):  # a number that does not belong there: one by one
