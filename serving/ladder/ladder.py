@@ -177,7 +177,8 @@ class Ladder:
         known = quote.calculation
         if known is not None and known != standing.calculation:
             standing = self.calculated(standing, known)
-        standing = msgspec.structs.replace(standing, doubt=doubt)
+        if standing.doubt != doubt:
+            standing = msgspec.structs.replace(standing, doubt=doubt)
         return msgspec.structs.replace(
             standing,
             quote=quote,
@@ -201,11 +202,7 @@ class Ladder:
         """Return the margins, what they rest on, and why not on something better."""
         known = standing.calculation
         assert known is not None
-        floors = _floors(standing)
-        sides = [
-            _at_least(known.long, [level.long for level in floors]),
-            _at_least(known.short, [level.short for level in floors]),
-        ]
+        sides = list(_floored(known, _floors(standing)))
         reason = "; ".join(part for part in (standing.doubt, known.reason) if part)
         status = Status.DEGRADED if reason else Status.OK
         basis = known.basis
@@ -262,7 +259,7 @@ def _due(calculation: Calculation) -> int:
 
 def differs(quote: Quote, last: Quote | None) -> bool:
     """Whether a quote says anything that the last one did not, beside its time."""
-    if last is None:
+    if last is None or quote.observed_at != last.observed_at:
         return True
     same = msgspec.structs.replace(
         quote, sequence=last.sequence, quoted_at=last.quoted_at, valid_until=last.valid_until
@@ -303,9 +300,7 @@ def _levels(standing: Standing) -> list[Level]:
     known = standing.calculation
     if known is None:
         return standing.levels
-    floors = _floors(standing)
-    long = _at_least(known.long, [level.long for level in floors])
-    short = _at_least(known.short, [level.short for level in floors])
+    long, short = _floored(known, _floors(standing))
     best = not (known.reason or standing.doubt)
     better = [] if best else _better(standing.levels, known.basis)
     return [*better, Level(basis=known.basis, long=_pair(long), short=_pair(short))]
@@ -318,6 +313,16 @@ def _better(levels: list[Level], basis: Basis) -> list[Level]:
 
 def _pair(side: SideMargin) -> tuple[int, int]:
     return side.initial_margin_bps, side.maintenance_margin_bps
+
+
+def _floored(known: Calculation, floors: list[Level]) -> tuple[SideMargin, SideMargin]:
+    """Return the margins as calculated, and not below the floors."""
+    if not floors:
+        return known.long, known.short
+    return (
+        _at_least(known.long, [level.long for level in floors]),
+        _at_least(known.short, [level.short for level in floors]),
+    )
 
 
 def _at_least(side: SideMargin, floors: list[tuple[int, int]]) -> SideMargin:

@@ -4,12 +4,13 @@ Every field has a fixed place in the text, and the ways from the leaves to the r
 ends: each is written once and passed down the tree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from .merkle import Levels
+from .packed import PackedUpdates
 from .signed import SignedBatch
 from .update import UPDATE_FIELDS, MarginUpdate
 
@@ -46,13 +47,23 @@ def batch_json(signed: SignedBatch, updates: bytes | None = None) -> bytes:
 def updates_json(updates: Mapping[str, MarginUpdate], levels: Levels) -> bytes:
     """Return updates with their proofs as the inside of a JSON list; nothing of it is signed."""
     texts = []
-    for (name, update), proof in zip(updates.items(), _proofs(levels), strict=True):
-        values: list[Any] = list(msgspec.structs.astuple(update))
-        for k in _HASHES:
-            values[k] = values[k].hex()
-        instrument, message = _encode(name).decode(), _MESSAGE % tuple(values)
+    for name, values, proof in zip(updates, _values(updates), _proofs(levels), strict=True):
+        instrument, message = _encode(name).decode(), _MESSAGE % values
         texts.append(f'{{"instrument":{instrument},"message":{{{message}}},"proof":[{proof}]}}')
     return ",".join(texts).encode()
+
+
+def _values(updates: Mapping[str, MarginUpdate]) -> Iterable[tuple[Any, ...]]:
+    """Return the fields of every update in order, hashes as hexadecimal text."""
+    if isinstance(updates, PackedUpdates):
+        from .layout import plain_columns, read_updates  # numpy, which few do without
+
+        return zip(*plain_columns(read_updates(list(updates.encoded.values()))), strict=True)
+    rows = [list(msgspec.structs.astuple(update)) for update in updates.values()]
+    for values in rows:
+        for k in _HASHES:
+            values[k] = values[k].hex()
+    return map(tuple, rows)
 
 
 def _proofs(levels: Levels) -> list[str]:

@@ -1,18 +1,32 @@
 """From a quote to the update that a consumer will take: when it is due, and how far it may go."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from ...errors import ForemarginError, InputError
 from ..quote import Quote
-from .fixed_point import margin_update, margins_of, regime_of, seconds, status_of
+from .fixed_point import (
+    REGIMES,
+    margin_update,
+    margins_of,
+    model_digest,
+    regime_of,
+    seconds,
+    status_of,
+)
+from .hashing import ZERO
 from .ledger import Ledger
 from .limits import Check, Held, Limits, Refusal, content_refusal, coupling_refusal, reachable
+from .packed import PackedUpdates
 from .rule import Due, PublishRule
 from .update import MarginUpdate
+
+if TYPE_CHECKING:
+    from .columns import Rules
 
 NOT_CONVERTIBLE = "NotConvertible"
 """The quote has a number that is none, or too large."""
@@ -21,6 +35,7 @@ LIMITED = "Limited"
 PREFLIGHT = "Preflight"
 """The trial before signing refused it."""
 
+_MANY = 64  # quotes from which on columns are faster
 _MOVES = frozenset({Check.STEP_TOO_LARGE, Check.OUT_OF_BOUNDS})
 _NEWS = frozenset({Due.FIRST, Due.REGIME, Due.STATUS})  # worth saying though margins must stay
 
@@ -86,6 +101,27 @@ class Draft(NamedTuple):
     reports: tuple[Report, ...] = ()
 
 
+class Drafts(NamedTuple):
+    """What is to be said of many quotes.
+
+    Attributes
+    ----------
+    updates : mapping of str to MarginUpdate
+        By instrument, in the order in which the quotes were given.
+    encoded : dict of str to bytes
+        The same, as the contract ABI has it.
+    due : dict of str to Due
+        Why each.
+    reports : list of Report
+        What is not said, or not as far as was asked.
+    """
+
+    updates: Mapping[str, MarginUpdate]
+    encoded: dict[str, bytes]
+    due: dict[str, Due]
+    reports: list[Report]
+
+
 class Drafter:
     """Decides what is said of each quote.
 
@@ -114,6 +150,9 @@ class Drafter:
         self._preflight = preflight
         self._evidence = dict(evidence)
 
+        self._rules: Rules | None = None
+        self._kinds: dict[str, int] = {}
+
     @property
     def instruments(self) -> Collection[str]:
         """Names of what is published."""
@@ -138,6 +177,67 @@ class Drafter:
         except InputError as error:
             return _refused(quote, NOT_CONVERTIBLE, str(error))
         return self._accepted(market, quote, Draft(wanted, encoded, due), now)
+
+    def drafts(self, quotes: Mapping[str, Quote], *, now: int) -> Drafts:
+        """Return what is to be said of the newest quotes of instruments, as :meth:`draft` does.
+
+        Of many, those that are usual are drafted column by column, unless each needs a trial.
+        """
+        many = len(quotes) >= _MANY and self._preflight is None
+        usual = self._usual(quotes, now) if many else {}
+        drafts = Drafts({}, {}, {}, [])
+        for name, quote in quotes.items():
+            encoded, due = usual.get(name) or self._alone(quote, drafts, now)
+            if encoded:
+                drafts.encoded[name], drafts.due[name] = encoded, due
+        return drafts._replace(updates=PackedUpdates(drafts.encoded)) if usual else drafts
+
+    def _alone(self, quote: Quote, drafts: Drafts, now: int) -> tuple[bytes, Due]:
+        one = self.draft(quote, now=now)
+        drafts.reports.extend(one.reports)
+        if one.update is not None:
+            drafts.updates[quote.instrument] = one.update  # type: ignore[index]  # a dict so far
+        return one.encoded, one.due
+
+    def _usual(self, quotes: Mapping[str, Quote], now: int) -> dict[str, tuple[bytes, Due]]:
+        """Return encoding and reason of what is usual; no encoding where nothing is due."""
+        from .columns import NEVER, Rules, usual_drafts  # numpy, which few do without
+
+        if self._rules is None:
+            kinds: dict[tuple[Limits, PublishRule], int] = {}  # few: most markets share theirs
+            self._kinds = {
+                name: kinds.setdefault((one.limits, one.rule), len(kinds))
+                for name, one in self._markets.items()
+            }
+            self._rules = Rules.of(list(kinds))
+        ledger, digests = self._ledger, self._digests(quotes.values())
+        chosen = [
+            (quote, known, ledger.held.packed(name) or NEVER)
+            for name, quote in quotes.items()
+            if (known := quote.calculation) is not None
+            and known.bundle in digests
+            and known.regime in REGIMES
+            and name in self._markets
+            and not ledger.is_paused(name)
+        ]
+        rules = self._rules.at([self._kinds[quote.instrument] for quote, _, _ in chosen])
+        try:
+            found = usual_drafts(chosen, rules, digests, epoch=ledger.epoch, now=now)
+        except (OverflowError, TypeError):  # a number that does not belong there: one by one
+            return {}
+        drafts = {chosen[place][0].instrument: (b"", Due.FIRST) for place in found.idle}
+        for place, encoded, due in zip(found.places, found.encoded, found.due, strict=True):
+            drafts[chosen[place][0].instrument] = encoded, due
+        return drafts
+
+    def _digests(self, quotes: Iterable[Quote]) -> dict[str, tuple[bytes, bytes]]:
+        """Return digest and root of the evidence of the bundles that are named as they must be."""
+        bundles = {one.calculation.bundle for one in quotes if one.calculation is not None}
+        found = {}
+        for bundle in bundles:
+            with suppress(InputError):
+                found[bundle] = model_digest(bundle), self._evidence.get(bundle, ZERO)
+        return found
 
     def _due(self, market: Market, quote: Quote, now: int) -> Due | None:
         held = self._ledger.held.get(market.instrument)

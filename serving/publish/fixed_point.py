@@ -144,7 +144,7 @@ def _forecast(quote: Quote, evidence: Mapping[str, bytes]) -> dict[str, Any]:
         "liquidity_stress_e18": _or_unknown(known.liquidity_stress_probability),
         "liquidity_cost_e18": _or_unknown(known.liquidity_cost),
         "horizon_s": known.horizon_s,
-        "model_digest": _digest(known.bundle),
+        "model_digest": model_digest(known.bundle),
         "evidence_root": evidence.get(known.bundle, ZERO),
     }
 
@@ -165,7 +165,14 @@ def _or_unknown(value: float | None) -> int:
 
 
 @lru_cache(maxsize=256)
-def _digest(text: str) -> bytes:
+def model_digest(text: str) -> bytes:
+    """Return the digest that names a bundle, 32 bytes; zero for no name.
+
+    Raises
+    ------
+    InputError
+        If it is not 64 hexadecimal digits.
+    """
     if not text:
         return ZERO
     try:

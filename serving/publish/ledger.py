@@ -15,6 +15,7 @@ from ...errors import InputError
 from .hashing import ZERO
 from .limits import Held
 from .merkle import tree
+from .packed import HeldUpdates, PackedUpdates
 from .update import Domain, MarginBatch, MarginUpdate
 
 ALL = ""
@@ -77,7 +78,7 @@ class Ledger:
         self.domain = domain
         self.epoch = epoch
         self.signer = ""
-        self.held: dict[str, Held] = {}
+        self.held = HeldUpdates()
         self.batch: MarginBatch | None = None
         self.in_batch: tuple[str, ...] = ()
         self.paused: frozenset[str] = frozenset()
@@ -130,7 +131,7 @@ class Ledger:
             epoch=self.epoch,
             signer=self.signer,
             separator=self.domain.separator,
-            held={name: held.update.abi() for name, held in self.held.items()},
+            held=self.held.encoded(),
             batch=self.batch.abi() if self.batch else b"",
             in_batch=list(self.in_batch),
             paused=sorted(self.paused),
@@ -166,8 +167,11 @@ class Ledger:
         digests: Iterable[bytes],
     ) -> None:
         """Take up what was recorded just now; its root is known to be right."""
-        for (name, update), digest in zip(updates.items(), digests, strict=True):
-            self.held[name] = Held(update=update, digest=digest)
+        if isinstance(updates, PackedUpdates):
+            self.held.take(updates, digests)
+        else:
+            for (name, update), digest in zip(updates.items(), digests, strict=True):
+                self.held[name] = Held(update=update, digest=digest)
         self.signer, self.batch, self.in_batch = signer, batch, tuple(updates)
 
     def begin(self, record: EpochRecord) -> None:
@@ -221,6 +225,6 @@ class Ledger:
         self.take(signer, batch, updates, digests)
 
     def _set_batch(self, batch: MarginBatch, names: list[str]) -> None:
-        if tree(self.held[name].digest for name in names)[-1][0] != batch.root:
+        if tree(self.held.digest(name) for name in names)[-1][0] != batch.root:
             raise InputError("a snapshot must hold the updates of its batch, does not")
         self.batch, self.in_batch = batch, tuple(names)

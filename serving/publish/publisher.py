@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ...errors import InputError
 from ..quote import Quote
-from .draft import Draft, Drafter, Market, Preflight, Report
+from .draft import Drafter, Drafts, Market, Preflight, Report
 from .fixed_point import seconds
 from .ledger import ALL, EpochRecord, Ledger, UpdatesRecord, encode_record
 from .merkle import Levels, tree
@@ -27,7 +27,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     ----------
     record : bytes
         JSON that must be durable before :meth:`Publisher.commit`; empty if there is nothing to do.
-    updates : dict of str to MarginUpdate
+    updates : mapping of str to MarginUpdate
         By instrument, in the order of their names.
     digests : tuple of bytes
         Of the updates.
@@ -42,7 +42,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """
 
     record: bytes
-    updates: dict[str, MarginUpdate]
+    updates: Mapping[str, MarginUpdate]
     digests: tuple[bytes, ...] = ()
     due: dict[str, Due] = {}
     batch: MarginBatch | None = None
@@ -122,9 +122,9 @@ class Publisher:
             if known is None or known.sequence < quote.sequence:
                 newest[quote.instrument] = quote
         time = seconds(now)
-        drafts = {name: self._drafter.draft(newest[name], now=time) for name in sorted(newest)}
-        if all(draft.update is None for draft in drafts.values()):
-            return Plan(record=b"", updates={}, reports=_reports(drafts))
+        drafts = self._drafter.drafts(dict(sorted(newest.items())), now=time)
+        if not drafts.encoded:
+            return Plan(record=b"", updates={}, reports=tuple(drafts.reports))
         self._open = self._opened(drafts, time)
         return self._open
 
@@ -166,9 +166,8 @@ class Publisher:
         if recorded is None or any(map(ledger.is_paused, ledger.in_batch)):
             return None
         if self._batch is None:
-            held = {name: ledger.held[name] for name in ledger.in_batch}
-            updates = {name: one.update for name, one in held.items()}
-            levels = tree(one.digest for one in held.values())
+            updates = {name: ledger.held[name].update for name in ledger.in_batch}
+            levels = tree(map(ledger.held.digest, ledger.in_batch))
             self._batch = self._signed(recorded, updates, levels)
         return self._batch
 
@@ -220,20 +219,19 @@ class Publisher:
         self._require_nothing_open()
         return self._ledger.snapshot()
 
-    def _opened(self, drafts: Mapping[str, Draft], time: int) -> Plan:
-        updates = {name: one.update for name, one in drafts.items() if one.update is not None}
-        encoded = {name: drafts[name].encoded for name in updates}
-        digests = tuple(map(self._ledger.domain.digest_of_abi, encoded.values()))
+    def _opened(self, drafts: Drafts, time: int) -> Plan:
+        updates, encoded = drafts.updates, drafts.encoded
+        digests = self._ledger.domain.digests_of_abi(encoded.values())
         batch, levels = batch_of(updates, digests, seq=self._ledger.batch_seq + 1, now=time)
         record = UpdatesRecord(signer=self._signer.address, batch=batch.abi(), updates=encoded)
         return Plan(
             record=encode_record(record),
             updates=updates,
             digests=digests,
-            due={name: drafts[name].due for name in updates},
+            due=drafts.due,
             batch=batch,
             levels=levels,
-            reports=_reports(drafts),
+            reports=tuple(drafts.reports),
         )
 
     def _signed(
@@ -254,7 +252,3 @@ class Publisher:
             raise InputError(
                 "the plan before must be committed first; write its record again if that failed"
             )
-
-
-def _reports(drafts: Mapping[str, Draft]) -> tuple[Report, ...]:
-    return tuple(report for draft in drafts.values() for report in draft.reports)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ...errors import InputError
 from .merkle import Levels, proof, tree
+from .packed import PackedUpdates
 from .signing import in_order, recover
 from .update import BATCH_FIELDS, UPDATE_FIELDS, Domain, MarginBatch, MarginUpdate
 
@@ -142,7 +143,9 @@ def batch_of(
         epoch=next(iter(updates.values())).epoch,
         batch_seq=seq,
         valid_from=now,
-        valid_until=max(update.valid_until for update in updates.values()),
+        valid_until=updates.valid_until
+        if isinstance(updates, PackedUpdates)
+        else max(update.valid_until for update in updates.values()),
     )
     return batch, levels
 

@@ -9,6 +9,7 @@ References
 .. [1] Bloemen, Logvinov and Evans (2017), "EIP-712: Typed structured data hashing and signing".
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from struct import Struct as Layout
 from struct import error as LayoutError
@@ -236,9 +237,10 @@ class Domain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         """Return what is signed, 32 bytes."""
         return keccak(self._prefix + message.struct_hash())
 
-    def digest_of_abi(self, encoded: bytes) -> bytes:
-        """Return what is signed of an update that was encoded already, 32 bytes."""
-        return keccak(self._prefix + keccak(UPDATE_TYPE_HASH + encoded))
+    def digests_of_abi(self, encoded: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Return what is signed of updates that were encoded already, 32 bytes each."""
+        prefix = self._prefix
+        return tuple([keccak(prefix + keccak(UPDATE_TYPE_HASH + code)) for code in encoded])
 
 
 def address_bytes(address: str) -> bytes:

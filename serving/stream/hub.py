@@ -102,7 +102,8 @@ class Hub:
             name = quote.instrument
             self._rows.pop(name, None)
             self._rows[name] = _Row(self._sequence, name, quote)
-            woken |= self._readers_of.get(name, set())
+            if readers := self._readers_of.get(name):
+                woken |= readers
         if self._sequence > before:
             woken |= self._readers_of_all
         for reader in woken:
