@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -75,7 +76,7 @@ def test_rounding_is_towards_safety() -> None:
 
 # -------------------------------------------------------------------- quotes
 
-ODD = {
+ODD: dict[str, dict[str, Any]] = {
     "no calculation": {"calculation": None, "status": Status.FALLBACK},
     "not a number": {"calculation": {"sigma": math.nan}},
     "a cost that is not finite": {"calculation": {"liquidity_cost": math.inf}},
@@ -145,7 +146,8 @@ def published(quote, rng, last, at, row):
 
 def run(publisher, quote, *, seed, rows=8):
     """Everything that comes of some rows."""
-    rng, last, said = random.Random(seed), {}, []
+    rng, said = random.Random(seed), list[Any]()
+    last = dict[str, Any]()
     at, key = 4_000_000_000, publisher._signer
     for row in range(rows):
         at += rng.choice((20, 600, 900, 1_000, 4_000))
@@ -180,7 +182,7 @@ def test_columns_say_what_one_by_one_says(make, quote, monkeypatch, seed) -> Non
 def test_the_comparison_meets_every_reason_and_columns_do_most_of_it(
     make, quote, monkeypatch
 ) -> None:
-    alone, inner = Counter(), draft_module.Drafter.draft
+    alone, inner = Counter[int](), draft_module.Drafter.draft
 
     def counted(self, one, *, now):
         alone[now] += 1
