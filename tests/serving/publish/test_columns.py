@@ -28,7 +28,7 @@ from foremargin.serving.publish import (
 )
 from foremargin.serving.publish import draft as draft_module
 from foremargin.serving.publish.decimals import decimals
-from foremargin.serving.quote import Status
+from foremargin.serving.quote import Quote, Status
 
 SECOND = 10**9
 N = 120
@@ -146,8 +146,7 @@ def published(quote, rng, last, at, row):
 
 def run(publisher, quote, *, seed, rows=8):
     """Everything that comes of some rows."""
-    rng, said = random.Random(seed), list[Any]()
-    last = dict[str, Any]()
+    rng, last, said = random.Random(seed), dict[str, Quote](), list[object]()
     at, key = 4_000_000_000, publisher._signer
     for row in range(rows):
         at += rng.choice((20, 600, 900, 1_000, 4_000))
