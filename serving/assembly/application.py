@@ -144,10 +144,7 @@ class Application:
         self._deployment = deployment
         self._watched = Watched(self)
         self.backlog = Backlog(self._signing)
-        for listener in (self.hub.publish, self.scenarios.quoted):
-            self.service.subscribe(listener)
-        self.service.follow(lambda taken: self.backlog.put(self.monitor.observed, taken))
-        self.service.subscribe(lambda quotes: self.backlog.put(self.monitor.quoted, quotes))
+        self._listen()
         self._remembering = Remembering(
             self.monitor,
             service=self.service,
@@ -162,21 +159,31 @@ class Application:
             authenticator=Authenticator(keys, clock=self._clock),
             settings=settings.http,
             state_dir=self._folder / "idempotency",
-            additions=Additions(
-                updates=_Updates(self),
-                metrics=lambda: (self.metrics.render(), CONTENT_TYPE),
-                observer=self.metrics.request,
-                routes=self._routes(deployment.routes),
-                works=() if deployment.infer is None else (inference_work(deployment.infer),),
-                lifespan=self._lifespan,
-            ),
+            additions=self._additions(),
         )
+
+    def _listen(self) -> None:
+        for listener in (self.hub.publish, self.scenarios.quoted):
+            self.service.subscribe(listener)
+        self.service.follow(lambda taken: self.backlog.put(self.monitor.observed, taken))
+        self.service.subscribe(lambda quotes: self.backlog.put(self.monitor.quoted, quotes))
 
     def let_go(self) -> None:
         """End what holds connections open: streams, and those who wait for updates."""
         self.hub.close()
         if self.publishing is not None:
             self.publishing.close()
+
+    def _additions(self) -> Additions:
+        infer = self._deployment.infer
+        return Additions(
+            updates=_Updates(self),
+            metrics=lambda: (self.metrics.render(), CONTENT_TYPE),
+            observer=self.metrics.request,
+            routes=self._routes(self._deployment.routes),
+            works=() if infer is None else (inference_work(infer),),
+            lifespan=self._lifespan,
+        )
 
     def _routes(self, inference: Sequence[BaseRoute]) -> list[BaseRoute]:
         # Who may read was asked at the gate, which is in front of these routes as well.

@@ -17,7 +17,6 @@ from ..journal import (
     JournalDamagedError,
     JournalError,
     Record,
-    Snapshot,
     Snapshots,
 )
 from ..observations import Observation
@@ -28,6 +27,7 @@ from ..table import QuoteTable
 from .calculators import CalculatorHost
 from .commands import Bundles, Commands
 from .core import ServiceCore
+from .keeping import Keeping
 from .log import Log
 from .records import (
     QUOTES,
@@ -43,7 +43,7 @@ from .records import (
     decode_quoted,
     encode,
 )
-from .state import decode_state, encode_state
+from .state import decode_state
 
 T = TypeVar("T")
 
@@ -90,8 +90,6 @@ class Service:
 
     sweep_s = 1.0
     """Seconds between looks at what has come of age."""
-    snapshot_records, snapshot_s = 20_000, 300.0
-    """A snapshot is taken after so many records, or so many seconds with a new one."""
     history_length, history_budget = 500, 20_000
     """Quotes kept of one instrument, and of all."""
 
@@ -125,10 +123,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._submissions: asyncio.Queue[Submit] = asyncio.Queue()
         self._appending: asyncio.Task[None] | None = None
-        self._snapshotting: asyncio.Task[None] | None = None
-        self._snapped, self._snapped_at = 0, 0.0
+        self._keeping: Keeping | None = None
         self._running = False
-        self.snapshot_fault = ""
 
     @property
     def table(self) -> QuoteTable:
@@ -161,13 +157,12 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         try:
             await loop.run_in_executor(self._writer, self._recover)
         except BaseException:
             self._shut()
             raise
-        self._snapped, self._snapped_at = self.core.last, loop.time()
+        self._keeping = Keeping(self.core, self._log, self._snapshots)
         self._table.write(self.core.quotes())
         self._running = True
         self._run(self.core.ticked(self._clock.now()))
@@ -189,10 +184,8 @@ class Service:
         await self._settled()
         for ticket in list(self._tickets):
             self._run([Refuse(ticket, "the service was stopped; send it again when it runs")])
-        if self.core.last > self._snapped:
-            self._start_snapshot()
-        if self._snapshotting is not None:
-            await self._snapshotting
+        if self._keeping is not None:
+            await self._keeping.finish()
         self._shut()
 
     async def accept(self, observations: Sequence[Observation], *, by: str) -> list[Receipt]:
@@ -263,7 +256,7 @@ class Service:
         rows = self._table.rows
         health["ready"] = self._running and all(name in rows for name in self.core.standings)
         health["bundle"] = self._commands.bundle()
-        health["disk"]["snapshot_fault"] = self.snapshot_fault
+        health["disk"]["snapshot_fault"] = "" if self._keeping is None else self._keeping.fault
         return health
 
     async def command(self, name: str, arguments: Mapping[str, Any], *, by: str) -> dict[str, Any]:
@@ -364,7 +357,8 @@ class Service:
                 await self._reopen()
         else:
             self._run(self.core.appended(first, now=self._clock.now()))
-            self._consider_snapshot()
+            if self._keeping is not None:
+                self._keeping.consider()
 
     async def _reopen(self) -> None:
         """Open the journal again; records of the failed append that are there after all count."""
@@ -387,32 +381,6 @@ class Service:
         """Wait until no append is under way."""
         while (task := self._appending) is not None and not task.done():
             await asyncio.wait([task])
-
-    def _consider_snapshot(self) -> None:
-        new, loop = self.core.last - self._snapped, asyncio.get_running_loop()
-        old = new > 0 and loop.time() - self._snapped_at >= self.snapshot_s
-        running = self._snapshotting is not None and not self._snapshotting.done()
-        if (new >= self.snapshot_records or old) and not running:
-            self._start_snapshot()
-
-    def _start_snapshot(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._snapped, self._snapped_at = self.core.last, loop.time()
-        state = self.core.state()
-
-        def keep() -> None:
-            digest = self._log.digest_at(state.last)
-            content = encode_state(state)
-            self._snapshots.save(Snapshot(sequence=state.last, digest=digest, content=content))
-
-        async def taken() -> None:
-            try:
-                await loop.run_in_executor(self._keeper, keep)
-                self.snapshot_fault = ""
-            except ForemarginError as error:  # the journal has everything; a start takes longer
-                self.snapshot_fault = str(error)
-
-        self._snapshotting = loop.create_task(taken())
 
     async def _sweep(self) -> None:
         while True:
@@ -439,6 +407,5 @@ class Service:
 
     def _shut(self) -> None:
         self._writer.shutdown()
-        self._keeper.shutdown()
         if hasattr(self, "_log"):
             self._log.close()
