@@ -74,6 +74,9 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
 
 
+_LAST_LOOK_S = 0.5
+
+
 class _DiedError(Exception):
     """The calculator is no more; says why."""
 
@@ -97,17 +100,25 @@ class _Life:
 
     async def receive(self, *, within_s: float) -> FromCalculator:
         try:
-            async with asyncio.timeout(within_s):
-                head = await self.reader.readexactly(LENGTH.size)
-                content = await self.reader.readexactly(LENGTH.unpack(head)[0])
-                answer: FromCalculator = decode_answer(content)
-                return answer
+            head = await self._exactly(LENGTH.size, within_s)
+            content = await self._exactly(LENGTH.unpack(head)[0], within_s)
+            answer: FromCalculator = decode_answer(content)
+            return answer
         except TimeoutError as error:
             raise _DiedError(f"it gave no sign of life for {within_s:g} s") from error
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise _DiedError("its process ended") from error
         except MsgspecError as error:
             raise _DiedError(f"it sent what cannot be read: {error}") from error
+
+    async def _exactly(self, n: int, within_s: float) -> bytes:
+        """Read bytes; what came while this process was too busy to look is no silence."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.reader.readexactly(n)
+        except TimeoutError:
+            async with asyncio.timeout(min(within_s, _LAST_LOOK_S)):
+                return await self.reader.readexactly(n)
 
     async def end(self) -> None:
         """Kill the process, and wait until it is gone."""

@@ -4,8 +4,11 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import threading
+import time
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +24,8 @@ from foremargin.serving.service import (
     ProcessSettings,
     Service,
 )
+from foremargin.serving.service.process import _DiedError, _Life
+from foremargin.serving.service.wire import Beat, encode_message
 from foremargin.tests.serving.service.ewma import EwmaCalculator
 
 HOUR = 3_600 * 10**9
@@ -347,6 +352,27 @@ def process(folder, **settings):
 
 def expected(observations):
     return EwmaCalculator(decay=0.9).apply(list(observations))[-1]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_front_that_was_busy_does_not_call_its_calculator_silent(parts):
+    async def run():
+        own, other = socket.socketpair()
+        with other:
+            life = _Life(cast(Any, None), await asyncio.open_connection(sock=own), 1)
+            frame = encode_message(Beat())
+            if parts == 2:  # the length has come before
+                other.send(frame[:4])
+            asking = asyncio.create_task(life.receive(within_s=0.05))
+            await asyncio.sleep(0.01)
+            other.send(frame[4:] if parts == 2 else frame)
+            time.sleep(0.1)
+            assert await asking == Beat()
+            with pytest.raises(_DiedError, match=r"no sign of life for 0\.05 s"):
+                await life.receive(within_s=0.05)
+            life.writer.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.slow
