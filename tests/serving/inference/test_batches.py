@@ -260,6 +260,19 @@ def test_a_long_request_is_computed_beside_the_loop_in_parts(
         np.testing.assert_allclose(_data(answer, 1), expected[:n].ravel(), rtol=1e-12, atol=1e-12)
 
 
+def test_a_long_body_of_few_rows_is_read_beside_the_loop(
+    models: InferenceModels, graph: Counted
+) -> None:
+    body = _body(_rows(1))
+    [answer] = _together(models, [body + b" " * (module.SMALL_BODY + 1 - len(body))])
+    assert answer[0] == 200
+    assert graph.calls == [1]
+    assert threading.get_ident() not in graph.threads
+    graph.threads.clear()
+    _together(models, [body + b" " * (module.SMALL_BODY - len(body))])
+    assert graph.threads == {threading.get_ident()}
+
+
 def test_long_requests_do_not_pile_up(
     models: InferenceModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from foremargin.serving.monitor import (
     Monitor,
     MonitorSettings,
 )
+from foremargin.serving.monitor.memory import settings_key
 from foremargin.serving.observations import Bar
 
 HOUR = 3_600_000_000_000
@@ -104,6 +105,15 @@ def test_memory_that_is_none_or_of_other_settings_is_refused_and_changes_nothing
     same = new(clock, msgspec.structs.replace(SETTINGS, stale_after_s=5.0))
     same.recall(content)
     assert list(same.names()) == ["A"]
+
+
+def test_key_depends_on_what_the_references_are_and_not_on_the_order_of_their_names():
+    first, second = [0.1, 0.3, 0.2], np.array([0.4, 0.5])
+    key = settings_key(SETTINGS, {"A": first, "B": second})
+    assert settings_key(SETTINGS, {"B": second.tolist(), "A": np.array(first)}) == key
+    others = ({"A": first}, {"A": second, "B": first}, {"A": sorted(first), "B": second}, {})
+    keys = {key, *(settings_key(SETTINGS, other) for other in others)}
+    assert len(keys) == 1 + len(others)
 
 
 def test_state_of_another_test_is_refused():

@@ -243,7 +243,7 @@ class Beside(EwmaCalculator):
         half = [
             replace(one, shadow=True, long=_half(one.long), short=_half(one.short)) for one in said
         ]
-        return [*said, *half]
+        return [*half, *said]  # the core takes the first of an origin
 
 
 def _half(side):
