@@ -12,7 +12,7 @@ from foremargin.serving.monitor import (
     Monitor,
     MonitorSettings,
 )
-from foremargin.serving.monitor.memory import settings_key
+from foremargin.serving.monitor.memory import Memory, settings_key
 from foremargin.serving.observations import Bar
 
 HOUR = 3_600_000_000_000
@@ -105,6 +105,17 @@ def test_memory_that_is_none_or_of_other_settings_is_refused_and_changes_nothing
     same = new(clock, msgspec.structs.replace(SETTINGS, stale_after_s=5.0))
     same.recall(content)
     assert list(same.names()) == ["A"]
+
+
+def test_memory_of_another_form_is_refused(clock, make_quote):
+    content = memory_of(fed(new(clock), market(clock, make_quote, seed=1, n=5, horizon=1)))
+    later = msgspec.msgpack.encode(
+        msgspec.structs.replace(msgspec.msgpack.decode(content, type=Memory), form=2)
+    )
+    with pytest.raises(
+        InputError, match="must be of form 1 .* is of form 2 with the same settings"
+    ):
+        new(clock).recall(later)
 
 
 def test_key_depends_on_what_the_references_are_and_not_on_the_order_of_their_names():
