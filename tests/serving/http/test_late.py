@@ -54,6 +54,10 @@ def test_it_serves_another_loop_after_the_first_has_ended(slow):
     async def begun():
         await late.begin()
 
+    async def left():
+        late.begin()
+
+    asyncio.run(left())  # it ends before that is made
     asyncio.run(begun())
     asyncio.run(begun())
     assert len(made) == 1
