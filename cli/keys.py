@@ -61,9 +61,9 @@ def list_keys(file: File) -> None:
 
     now = time.time_ns()
     for record in KeyStore(file).keys.values():
-        state = "revoked" if 0 < record.revoked <= now else "valid"
-        if 0 < record.expires <= now:
-            state = "expired"
+        state = "expired" if 0 < record.expires <= now else "valid"
+        if 0 < record.revoked <= now:
+            state = "revoked"
         scopes = ",".join(sorted(one.value for one in record.scopes))
         until = f" until {_day(record.expires)}" if record.expires else ""
         typer.echo(f"{record.id}  {state}{until}  {scopes}  {record.label}")

@@ -39,7 +39,7 @@ def write(tmp_path: Path, graph: bytes) -> Write:
     """Return a function that writes a bundle.
 
     Keyword arguments: `version`, `name`, `folder`, `more` files by name, `signed_by`,
-    `instruments`, `notes`.
+    `instruments`, `notes`, `network`.
     """
 
     def written(
@@ -51,10 +51,13 @@ def write(tmp_path: Path, graph: bytes) -> Write:
         signed_by: Ed25519PrivateKey | None = KEY,
         instruments: Sequence[str] = ("COIN",),
         notes: Sequence[str] = (),
+        network: bool = True,
     ) -> Path:
         contents = {one: b"{}" for one in REQUIRED_FILES}
-        contents |= {"model.onnx": graph, "network.json": b"{}"}
-        contents |= {"network.safetensors": save({"a": np.ones(2)}), **(more or {})}
+        if network:
+            contents |= {"model.onnx": graph, "network.json": b"{}"}
+            contents |= {"network.safetensors": save({"a": np.ones(2)})}
+        contents |= more or {}
         files = {
             one: {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
             for one, content in contents.items()
