@@ -45,6 +45,8 @@ def test_key_that_expires_or_signs_says_so(tmp_path, monkeypatch):
     }
     now += 2 * 86_400 * 10**9
     assert [listed()[name][0] for name in names] == ["expired", "valid"]
+    run("keys", "revoke", str(file), names[0])
+    assert listed()[names[0]][0] == "revoked"
 
 
 def test_unknown_scope_is_an_input_error(tmp_path):
