@@ -1,15 +1,14 @@
 """A million reads while everything is broken in turn, and what must have held all the while.
 
 ``python benchmarks/faults.py [--requests N] [--only FAULT]``. A service of half-hourly bars that
-pass at one a second, stale after two and at the fixed margin after ten, is
-read by ``wrk`` through 16 connections
-while: the feed is dead, the disk is full, the calculator is killed, its best rung is silent, the
-service is killed and started again, its bundle is damaged, its clock is twelve hours ahead and
-behind. Every one of the answers is looked at (by a script of wrk); beside them all margins are
-looked at 25 times a second and ticks are sent. Afterwards the journal and everything seen are
-checked by ``under_faults/checks.py``, which asks none of the service's code. It exits with 1 if
-anything is wrong. Each fault comes at least once. Needs ``wrk``; the disk is a small one of its own
-where ``unshare`` is allowed to mount it, else a limit on the size of files.
+pass at one a second, stale after two and at the fixed margin after ten, is read by ``wrk`` through
+16 connections while: the feed is dead, the disk is full, the calculator is killed, its best rung is
+silent, the service is killed and started again, its bundle is damaged, its clock is twelve hours
+ahead and behind. Every one of the answers is looked at (by a script of wrk); beside them all
+margins are looked at 25 times a second and ticks are sent. Afterwards the journal and everything
+seen are checked by ``under_faults/checks.py``, which asks none of the service's code. It exits with
+1 if anything is wrong. Each fault comes at least once. Needs ``wrk``; the disk is a small one of
+its own where ``unshare`` is allowed to mount it, else a limit on the size of files.
 """
 
 import argparse
