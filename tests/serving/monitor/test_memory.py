@@ -1,5 +1,7 @@
 """A monitor that goes on from a memory knows what one that never stopped knows."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -117,10 +119,16 @@ def test_memory_of_another_form_is_refused(clock, make_quote):
 
 
 def test_key_depends_on_what_the_references_are_and_not_on_the_order_of_their_names():
-    first, second = [0.1, 0.3, 0.2], np.array([0.4, 0.5])
+    first, second = [0.1, 0.3, 0.2], [0.4, 0.5]
     key = settings_key(SETTINGS, {"A": first, "B": second})
-    assert settings_key(SETTINGS, {"B": second.tolist(), "A": np.array(first)}) == key
-    others = ({"A": first}, {"A": second, "B": first}, {"A": sorted(first), "B": second}, {})
+    as_arrays: Any = {"B": np.array(second), "A": np.array(first)}
+    assert settings_key(SETTINGS, as_arrays) == key
+    others: tuple[dict[str, list[float]], ...] = (
+        {"A": first},
+        {"A": second, "B": first},
+        {"A": sorted(first), "B": second},
+        {},
+    )
     keys = {key, *(settings_key(SETTINGS, other) for other in others)}
     assert len(keys) == 1 + len(others)
 
