@@ -28,6 +28,9 @@ SERVING_FILES = ("serving.json", "serving.safetensors")
 CORRELATIONS = "correlations.safetensors"
 """File with the correlations that what-if starts from; a bundle may be served without it."""
 
+PRIOR_CORRELATION = 0.5
+"""Of a pair about which nothing is known: between no hedge and no diversification."""
+
 MOST_CORRELATED = 1_000
 """Instruments that have correlations, the first of the bundle: their number goes by its square."""
 

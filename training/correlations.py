@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from scipy.linalg import eigh
 
+from ..bundles import PRIOR_CORRELATION
 from ..errors import InputError
 from ..markets import Panel
 from ..models import Forecast
@@ -29,11 +30,8 @@ from ..models import Forecast
 Array = NDArray[np.float64]
 Counts = NDArray[np.int32]
 
-PRIOR_CORRELATION = 0.5
-"""Of a pair about which nothing is known: between no hedge and no diversification."""
-
 FEWEST_COMMON = 60
-"""Common periods below which a pair stays at :data:`PRIOR_CORRELATION`."""
+"""Common periods below which a pair stays at :data:`~foremargin.bundles.PRIOR_CORRELATION`."""
 
 _SMALLEST_EIGENVALUE = 1e-6  # relative to the target's
 _SHOWN = 5  # pairs in a note
@@ -97,7 +95,7 @@ def estimate_correlations(panel: Panel, past: Sequence[Forecast], *, horizon: in
     -------
     Correlations
         A pair with fewer than :data:`FEWEST_COMMON` common periods has
-        :data:`PRIOR_CORRELATION`, also if its scores were all zero.
+        :data:`~foremargin.bundles.PRIOR_CORRELATION`, also if its scores were all zero.
 
     Raises
     ------

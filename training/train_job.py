@@ -109,7 +109,7 @@ def run_training(
         gates = _gates(narrow, final, table, opponents)
         served, unserved = _served(narrow, made, final)
         notes = (*made.notes, *notes, *final.fitted.notes, *unserved)
-        own = table[table["model"] == final.model]
+        files = _files(prepared, gates, table[table["model"] == final.model])
         draft = Draft(
             name=experiment.name,
             run_id=run.run_id,
@@ -117,14 +117,11 @@ def run_training(
             provenance={r.key: r.value for r in opening if isinstance(r, Tag)},
             notes=notes,
             forecaster=final,
-            files={**_files(prepared, gates, own), **served},
+            files={**files, **served},
         )
+        against = None if champion is None else champion.version
         version = registry.register(
-            experiment.name,
-            run=run,
-            draft=draft,
-            gates=gates,
-            gated_against=None if champion is None else champion.version,
+            experiment.name, run=run, draft=draft, gates=gates, gated_against=against
         )
         _record(run, version, gates, notes)
     promoted, verdict = _promote(registry, version, gates)

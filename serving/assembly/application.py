@@ -151,16 +151,7 @@ class Application:
             backlog=self.backlog,
             folder=self._folder / "monitor",
         )
-        keys = KeyStore(Path(settings.keys_file)) if settings.keys_file else None
-        self.app: Gate = make_app(
-            self._watched,
-            clock=self._clock,
-            scenarios=self.scenarios,
-            authenticator=Authenticator(keys, clock=self._clock),
-            settings=settings.http,
-            state_dir=self._folder / "idempotency",
-            additions=self._additions(),
-        )
+        self.app = self._make_app()
 
     def _listen(self) -> None:
         for listener in (self.hub.publish, self.scenarios.quoted):
@@ -173,6 +164,19 @@ class Application:
         self.hub.close()
         if self.publishing is not None:
             self.publishing.close()
+
+    def _make_app(self) -> Gate:
+        settings = self._settings
+        keys = KeyStore(Path(settings.keys_file)) if settings.keys_file else None
+        return make_app(
+            self._watched,
+            clock=self._clock,
+            scenarios=self.scenarios,
+            authenticator=Authenticator(keys, clock=self._clock),
+            settings=settings.http,
+            state_dir=self._folder / "idempotency",
+            additions=self._additions(),
+        )
 
     def _additions(self) -> Additions:
         infer = self._deployment.infer

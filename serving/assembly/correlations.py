@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bundles import MOST_CORRELATED
+from ...bundles import MOST_CORRELATED, PRIOR_CORRELATION
 from ...errors import InputError
 from ..http.scenarios import forecast_scenarios
 from ..http.whatif import ScenarioBook, TableScenarios
@@ -23,9 +23,6 @@ Array = NDArray[np.float64]
 
 DECAY = 0.97
 """Weight of the mean before, a period."""
-
-PRIOR_CORRELATION = 0.5
-"""Of any two instruments before anything is known: between no hedge and no diversification."""
 
 MOST_INSTRUMENTS = MOST_CORRELATED
 """Correlations of more are not kept; their what-if is a sum of margins."""
@@ -44,7 +41,7 @@ class LiveScenarios:
         Margins.
     correlation : array, shape (m, m), optional
         To begin with, of the first m = min(n, :data:`MOST_INSTRUMENTS`) of them; by default every
-        pair has :data:`PRIOR_CORRELATION`.
+        pair has :data:`~foremargin.bundles.PRIOR_CORRELATION`.
 
     Attributes
     ----------

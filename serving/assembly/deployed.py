@@ -8,14 +8,21 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ...bundles import VerifiedFiles, check_served, read_promotion, read_verified, trusted_key
+from ...bundles import (
+    PRIOR_CORRELATION,
+    VerifiedFiles,
+    check_served,
+    read_promotion,
+    read_verified,
+    trusted_key,
+)
 from ...errors import InputError
 from ..bundles import BundleStore, LoadedBundle
 from ..inference import Inference, InferenceModel, InferenceModels, make_inference_router
 from ..journal import Snapshots
 from ..service import CalculatorProcess
 from .application import Application, Deployment
-from .correlations import PRIOR_CORRELATION, Array
+from .correlations import Array
 from .run import run
 from .settings import Settings
 

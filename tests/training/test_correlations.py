@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from foremargin.bundles import PRIOR_CORRELATION
 from foremargin.errors import InputError
 from foremargin.markets import Missing, Panel
 from foremargin.models import Forecast
-from foremargin.training.correlations import (
-    FEWEST_COMMON,
-    PRIOR_CORRELATION,
-    Correlations,
-    estimate_correlations,
-)
+from foremargin.training.correlations import FEWEST_COMMON, Correlations, estimate_correlations
 
 Array = NDArray[np.float64]
 NAMES = ("A", "B", "C", "D")

@@ -6,7 +6,7 @@ HOUR = 3_600_000_000_000
 START = 480_000 * HOUR
 
 
-def quoted(name, bps, *, sequence=1, sigma=0.01):
+def quoted(name: str, bps: int, *, sequence: int = 1, sigma: float = 0.01) -> Quote:
     side = SideMargin(
         initial_margin_bps=bps, maintenance_margin_bps=bps // 2, components={"target": float(bps)}
     )

@@ -165,6 +165,7 @@ def test_core_appends_the_record_of_its_companion_with_the_quotes(make_publishin
     core.appended(1, now=START)
     core.companion = publishing
     calculation = quoted("A", 300).calculation
+    assert calculation is not None
     (append,) = core.calculated([calculation], applied=0, now=START + HOUR)
     assert isinstance(append, Append)
     assert [entry.kind for entry in append.entries] == ["quotes", "published"]

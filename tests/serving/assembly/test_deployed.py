@@ -18,8 +18,9 @@ from foremargin.serving.assembly.deployed import ServedBundles
 from foremargin.serving.bundles import BundleStore
 from foremargin.serving.http.scenarios import forecast_scenarios
 from foremargin.serving.http.whatif import TableScenarios
-from foremargin.serving.quote import Basis, Calculation, Quote, SideMargin, Status
+from foremargin.serving.quote import Quote
 from foremargin.serving.table import QuoteTable
+from foremargin.tests.serving.assembly.quotes import quoted
 from foremargin.training import Execution, Experiment, Preparation, make_split
 from foremargin.training.bundle import Draft, write_bundle
 from foremargin.training.deployment import fit_final
@@ -97,37 +98,7 @@ def table() -> QuoteTable:
 
 
 def _quoted(name: str, sigma: float) -> Quote:
-    bps = round(3e4 * sigma)
-    side = SideMargin(
-        initial_margin_bps=bps, maintenance_margin_bps=bps // 2, components={"target": float(bps)}
-    )
-    made_of = Calculation(
-        instrument=name,
-        basis=Basis.LINEAR,
-        observed_at=1,
-        long=side,
-        short=side,
-        horizon_periods=1,
-        horizon_s=86_400,
-        tail_probability=0.01,
-        sigma=sigma,
-        sigma_lower=None,
-        sigma_upper=None,
-        regime="calm",
-    )
-    return Quote(
-        instrument=name,
-        sequence=1,
-        status=Status.OK,
-        basis=Basis.LINEAR,
-        reason="",
-        observed_at=1,
-        quoted_at=2,
-        valid_until=3,
-        long=side,
-        short=side,
-        calculation=made_of,
-    )
+    return quoted(name, round(3e4 * sigma), sigma=sigma)
 
 
 def _by_hand(panel: Panel, said: Forecast) -> float:
