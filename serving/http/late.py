@@ -1,10 +1,13 @@
 """An application that is made while others answer already."""
 
 import asyncio
+import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from ..security.limits import App, Receive, Send
+
+_log = logging.getLogger(__name__)
 
 
 class Late:
@@ -42,4 +45,8 @@ class Late:
         return app
 
     async def _made(self) -> App:
-        return await asyncio.to_thread(self.make)
+        try:
+            return await asyncio.to_thread(self.make)
+        except Exception:  # it may be long until somebody asks
+            _log.exception("the application behind the hot routes could not be made")
+            raise

@@ -63,7 +63,7 @@ def test_it_serves_another_loop_after_the_first_has_ended(slow):
     assert len(made) == 1
 
 
-def test_what_cannot_be_made_is_an_error_of_every_request():
+def test_what_cannot_be_made_is_an_error_of_every_request(caplog):
     def make():
         raise ValueError("no")
 
@@ -77,3 +77,4 @@ def test_what_cannot_be_made_is_an_error_of_every_request():
                 await late({}, nobody, lambda message: nobody())
 
     asyncio.run(ask())
+    assert caplog.text.count("could not be made") == 1
