@@ -13,9 +13,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from foremargin.serving.http import PROBLEMS
+from foremargin.serving.http import PROBLEMS, HttpSettings
 from foremargin.serving.http.cursors import write_cursor
 from foremargin.serving.http.openapi import EXAMPLES, INSTRUMENT
+from foremargin.serving.security import Rate, RateLimits
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "http_api.md"
 OPERATIONS = {
@@ -121,7 +122,9 @@ USUAL = settings(
 
 @pytest.mark.slow
 def test_no_generated_request_makes_an_error_of_the_service(build, tokens):
-    schema = schemathesis.openapi.from_asgi("/openapi.json", build())
+    # Who is not believed is answered 401 to the end, not 429 after a hundred: it is what is asked.
+    patient = HttpSettings(rates=RateLimits(stranger=Rate(1.0, 1_000_000)))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", build(settings=patient))
     # The key is sent with every case; whether it is asked for is seen by `ignored_auth`.
     schema.config.generation.with_security_parameters = False
     bearer = {"Authorization": f"Bearer {tokens['all']}"}
@@ -150,7 +153,7 @@ def test_no_generated_request_makes_an_error_of_the_service(build, tokens):
     assert seen.keys() == OPERATIONS
     for name in OPERATIONS - {"POST /v1/commands/{name}", *BY_NAME}:
         assert 200 in seen[name], name
-    assert 422 in seen["POST /v1/observations"]
+    assert seen["POST /v1/observations"] & {400, 422}  # by chance which of the two
 
 
 BY_NAME = {name for name in OPERATIONS if name.endswith("{instrument}")} | {
