@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -58,6 +59,9 @@ class AsyncClient:
         Attempts and times.
     rng : random.Random, optional
         Spreads the waits of many clients.
+    tls : ssl.SSLContext, optional
+        Whom to trust instead of the usual authorities, and the certificate to show to a service
+        that asks for one; of streams too.
     transport : httpx.AsyncBaseTransport, optional
         Another way to the service.
     """
@@ -69,11 +73,13 @@ class AsyncClient:
         credentials: Credentials | None = None,
         retry: RetryPolicy | None = None,
         rng: random.Random | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._tls = tls
         self._ask = opened(address, credentials=credentials, retry=retry, rng=rng)
         self._http = httpx.AsyncClient(
-            transport=transport, follow_redirects=False, verify=trust(self._ask)
+            transport=transport, follow_redirects=False, verify=trust(self._ask, tls)
         )
 
     async def __aenter__(self) -> "AsyncClient":
@@ -217,7 +223,7 @@ class AsyncClient:
     ) -> "AsyncStream":
         """Return a stream of some instruments or of all; iterate over it inside ``with``."""
         core = StreamCore(self._ask.exchange, instruments, settings=settings or StreamSettings())
-        return AsyncStream(core, self._http, Transport(transport))
+        return AsyncStream(core, self._http, Transport(transport), self._tls)
 
     async def _run(self, plan: Plan[T]) -> T:
         reply: Reply = None
@@ -251,10 +257,17 @@ class AsyncClient:
 class AsyncStream:
     """Events of a subscription, over as many connections as it takes; made by the client."""
 
-    def __init__(self, core: StreamCore, http: httpx.AsyncClient, transport: Transport) -> None:
+    def __init__(
+        self,
+        core: StreamCore,
+        http: httpx.AsyncClient,
+        transport: Transport,
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._core = core
         self._http = http
         self._transport = transport
+        self._tls = tls
         self._events: AsyncGenerator[StreamEvent] | None = None
         self._closed = False
 
@@ -305,7 +318,9 @@ class AsyncStream:
             address, headers = self._core.websocket_target()
             options = websocket_options(self._core.settings)
             try:
-                socket = await connect(address, additional_headers=headers, **options)
+                socket = await connect(
+                    address, ssl=self._tls, additional_headers=headers, **options
+                )
             except (OSError, WebSocketException) as error:
                 raise not_opened(error) from error
             async with socket:

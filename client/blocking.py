@@ -1,6 +1,7 @@
 """The client that blocks."""
 
 import random
+import ssl
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,9 @@ class Client:
         Attempts and times.
     rng : random.Random, optional
         Spreads the waits of many clients.
+    tls : ssl.SSLContext, optional
+        Whom to trust instead of the usual authorities, and the certificate to show to a service
+        that asks for one; of streams too.
     transport : httpx.BaseTransport, optional
         Another way to the service.
     """
@@ -68,11 +72,13 @@ class Client:
         credentials: Credentials | None = None,
         retry: RetryPolicy | None = None,
         rng: random.Random | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        self._tls = tls
         self._ask = opened(address, credentials=credentials, retry=retry, rng=rng)
         self._http = httpx.Client(
-            transport=transport, follow_redirects=False, verify=trust(self._ask)
+            transport=transport, follow_redirects=False, verify=trust(self._ask, tls)
         )
 
     def __enter__(self) -> "Client":
@@ -210,7 +216,7 @@ class Client:
     ) -> "Stream":
         """Return a stream of some instruments or of all; iterate over it inside ``with``."""
         core = StreamCore(self._ask.exchange, instruments, settings=settings or StreamSettings())
-        return Stream(core, self._http, Transport(transport))
+        return Stream(core, self._http, Transport(transport), self._tls)
 
     def _run(self, plan: Plan[T]) -> T:
         reply: Reply = None
@@ -250,10 +256,17 @@ class Client:
 class Stream:
     """Events of a subscription, over as many connections as it takes; made by the client."""
 
-    def __init__(self, core: StreamCore, http: httpx.Client, transport: Transport) -> None:
+    def __init__(
+        self,
+        core: StreamCore,
+        http: httpx.Client,
+        transport: Transport,
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._core = core
         self._http = http
         self._transport = transport
+        self._tls = tls
         self._events: Generator[StreamEvent] | None = None
         self._closed = False
 
@@ -303,7 +316,7 @@ class Stream:
             address, headers = self._core.websocket_target()
             options = websocket_options(self._core.settings)
             try:
-                socket = connect(address, additional_headers=headers, **options)
+                socket = connect(address, ssl=self._tls, additional_headers=headers, **options)
             except (OSError, WebSocketException) as error:
                 raise not_opened(error) from error
             with socket:

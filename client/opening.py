@@ -46,14 +46,27 @@ def opened(
     return Questions(exchange)
 
 
-def trust(questions: Questions) -> ssl.SSLContext | bool:
+def trust(questions: Questions, tls: ssl.SSLContext | None) -> ssl.SSLContext | bool:
     """Return whom TLS trusts: the usual authorities, and nobody where there is no TLS.
 
     To read the list of authorities takes 50 ms, which a plain connection does not need.
+
+    Raises
+    ------
+    InputError
+        If `tls` is given for a connection that has none, or does not look whom it talks to.
     """
-    if questions.exchange.base.scheme == "https":
-        return True
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if tls is None:
+        usual = questions.exchange.base.scheme == "https"
+        return True if usual else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if questions.exchange.base.scheme != "https":
+        raise InputError("tls must be for an https address, found http; leave it out, or use https")
+    if tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname:
+        raise InputError(
+            "tls must check the service's certificate and name; make it with "
+            "ssl.create_default_context(cafile=...)"
+        )
+    return tls
 
 
 def _is_here(host: str) -> bool:

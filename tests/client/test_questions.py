@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import math
 import random
+import ssl
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from foremargin.client import (
     ANY_STATUS,
     AnswerError,
+    AsyncClient,
     Bar,
     BearerToken,
     Client,
@@ -353,6 +355,20 @@ def test_a_secret_is_shown_nowhere_and_sent_in_the_clear_only_here(connect, serv
     with pytest.raises(InputError, match="fm_<id>_<secret>") as found:
         BearerToken("sss")
     assert "sss" not in str(found.value)
+
+
+def test_tls_is_for_https_and_looks_whom_it_talks_to():
+    usual = ssl.create_default_context()
+    Client("https://margins.example", tls=usual).close()
+    with pytest.raises(InputError, match="tls must be for an https address, found http"):
+        Client("http://127.0.0.1:8750", tls=usual)
+    blind = ssl.create_default_context()
+    blind.check_hostname = False
+    with pytest.raises(InputError, match="must check the service's certificate and name"):
+        Client("https://margins.example", tls=blind)
+    blind.verify_mode = ssl.CERT_NONE
+    with pytest.raises(InputError, match="must check the service's certificate and name"):
+        AsyncClient("https://margins.example", tls=blind)
 
 
 @pytest.mark.parametrize("address", ["", "margins.example", "ftp://a", "http://a/v1", "http://a?b"])

@@ -1,9 +1,6 @@
 """Loopback unless there are keys; TLS with client certificates, tried with real ones."""
 
-import shutil
 import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 import uvicorn
@@ -35,26 +32,6 @@ def test_the_arguments_believe_no_proxy_and_fit_uvicorn():
         uvicorn_arguments("0.0.0.0", 8750, has_keys=False)
     with pytest.raises(InputError, match="a port must be"):
         uvicorn_arguments("127.0.0.1", 70_000, has_keys=False)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder: Path = tmp_path_factory.mktemp("tls")
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-
-    def run(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    run("req", "-x509", *curve, "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem")
-    for name in ("server", "client"):
-        run("req", "-x509", *curve, "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-            "-addext", "subjectAltName=DNS:localhost", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-addext", "basicConstraints=critical,CA:FALSE",
-            "-out", f"{name}.pem")  # fmt: skip
-        (folder / f"{name}.key").chmod(0o600)
-    return folder
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
