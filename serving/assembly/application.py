@@ -291,6 +291,8 @@ class Application:
             now = self._clock.now()
             breakers = self.service.core.breakers.items()
             self.monitor.breakers({name: one.state(now).value for name, one in breakers})
+            left_out = self.service.core.left_out
+            self.monitor.left_out(left_out.count, left_out.told(), at=left_out.at)
             if second % _KEEP_S == 0:
                 self._keep_ledger()
                 self._remembering.keep()

@@ -11,17 +11,24 @@ from .watched import FAR_ABOVE, HeightStanding
 
 STALE_FEED = AlertRule(name="stale-feed", severity="page", clear_s=30.0)
 BREAKER_OPEN = AlertRule(name="breaker-open", severity="page")
+RECORD_LEFT_OUT = AlertRule(name="record-left-out", severity="page", clear_s=0.0)
 COVERAGE = AlertRule(name="coverage", severity="page", clear_s=0.0)
 MARGINS_HIGH = AlertRule(name="margins-high", severity="ticket", clear_s=0.0)
 DRIFT = AlertRule(name="drift", severity="ticket", clear_s=0.0)
 BURN_PAGE = AlertRule(name="budget-burn-page", severity="page")
 BURN_TICKET = AlertRule(name="budget-burn-ticket", severity="ticket")
 
-ALERT_RULES = (*(STALE_FEED, BREAKER_OPEN, COVERAGE, MARGINS_HIGH, DRIFT, BURN_PAGE, BURN_TICKET),)
+ALERT_RULES = (
+    *(STALE_FEED, BREAKER_OPEN, RECORD_LEFT_OUT, COVERAGE),
+    *(MARGINS_HIGH, DRIFT, BURN_PAGE, BURN_TICKET),
+)
 """All rules of the service."""
 
 EVALUATE_EVERY_S = 15.0
 """Seconds between two evaluations; a fault is alerted by the first after it."""
+
+LEFT_OUT_S = 3_600.0
+"""Seconds for which a record that was left out is a fault."""
 
 LARGEST_SILENCE_S = 60.0
 """Seconds without an evaluation after which whoever scrapes must raise the alarm themselves."""
@@ -66,6 +73,31 @@ def breaker_signals(states: Mapping[str, str]) -> list[Signal]:
         )
         for name, state in states.items()
     ]
+
+
+def left_out_signal(count: int, last: str, *, age_s: float) -> Signal:
+    """Signal records of observations that were acknowledged and have changed no margin.
+
+    Parameters
+    ----------
+    count : int
+        Of them.
+    last : str
+        The newest, and why.
+    age_s : float
+        Seconds since it was left out.
+    """
+    active = count > 0 and age_s < LEFT_OUT_S
+    return Signal(
+        rule=RECORD_LEFT_OUT.name,
+        subject="calculator",
+        value=float(count),
+        threshold=0.0,
+        active=active,
+        summary=f"observations changed no margin: {last}"
+        if active
+        else f"no record was left out for {LEFT_OUT_S / 60:.0f} min",
+    )
 
 
 def coverage_signals(standings: Iterable[CoverageStanding]) -> list[Signal]:

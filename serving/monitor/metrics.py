@@ -150,6 +150,10 @@ class Metrics:
         for name, state in states.items():
             self._breaker.labels(name).set(BREAKER_STATES.get(state, BREAKER_STATES["open"]))
 
+    def left_out(self, count: int) -> None:
+        """Show how many records the calculator was not given or has refused."""
+        self._left_out.set(count)
+
     def alerted(self, alerts: Iterable[Alert], *, now: int) -> None:
         """Show how many alerts fire, and that somebody looked at `now`, ns UTC."""
         firing = [alert for alert in alerts if alert.state is State.FIRING]
@@ -235,6 +239,9 @@ class Metrics:
 
     def _make_states(self) -> None:
         self._breaker = self._gauge("breaker_state", "0 closed, 1 half-open, 2 open.", ["breaker"])
+        self._left_out = self._gauge(
+            "records_left_out", "Records of observations that changed no margin.", []
+        )
         self._firing = self._gauge("alerts_firing", "Alerts that fire.", ["severity"])
         self._evaluated = self._gauge(
             "evaluated_timestamp_seconds", "When alerts were last evaluated, Unix time.", []

@@ -24,6 +24,7 @@ from .conditions import (
     coverage_signals,
     drift_signals,
     height_signals,
+    left_out_signal,
     stale_signals,
 )
 from .coverage import CoverageStanding
@@ -86,6 +87,7 @@ class Monitor:
         self._engine = AlertEngine(ALERT_RULES)
         self._burn = (BurnRate(AVAILABILITY), BurnRate(LATENCY))
         self._breakers: dict[str, str] = {}
+        self._left_out = 0, "", 0
         self._changed: set[str] = set()
         self._looked: dict[str, _Looked] = {}
         self.since, self.anew = 0, ""
@@ -111,6 +113,11 @@ class Monitor:
         self._breakers.update(states)
         self.metrics.breakers(states)
 
+    def left_out(self, count: int, last: str, *, at: int) -> None:
+        """Take how many records the calculator was not given or has refused, the last and when."""
+        self._left_out = count, last, at
+        self.metrics.left_out(count)
+
     def examine(self) -> Iterator[None]:
         """Look at what has changed, some instruments at a time; :meth:`evaluate` does the rest."""
         names = [] if self.catching_up else sorted(self._changed)
@@ -122,6 +129,8 @@ class Monitor:
         """Look at everything now; return every notification that was not delivered yet."""
         now = self._clock.now()
         signals = [*breaker_signals(self._breakers), *self._burning(now / SECOND_NS)]
+        count, last, at = self._left_out
+        signals.append(left_out_signal(count, last, age_s=(now - at) / SECOND_NS))
         if not self.catching_up:
             signals += self._known(now)
         notifications = self._engine.evaluate(signals, now=now)

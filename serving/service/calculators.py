@@ -4,18 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from ...errors import ForemarginError
 from ..observations import Observation
 from ..ports import CalculatorPort
 from ..quote import Calculation
+from .culprits import LeftOut
 from .feed import Feed
 from .log import Log
 from .wire import Calculates
 
-_Result: TypeAlias = tuple[int, list[Calculation], tuple[int, int]]
+_Result: TypeAlias = tuple[int, list[Calculation], tuple[int, int], LeftOut | None]
 _UNKNOWN = (0, 0)
 
 
@@ -28,6 +28,11 @@ class CalculatorHost(CalculatorPort, Protocol):
 
         Ns UTC by the clock of the machine; zeros where that is not known.
         """
+        ...
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Record that the last results that were yielded are of, if it has changed no margin."""
         ...
 
     async def start(self, log: Log) -> None:
@@ -52,10 +57,13 @@ class Results:
         Sequence of the last results that were yielded.
     worked : tuple of int
         When the work on them began and ended, ns UTC; zeros if that is not known.
+    left_out : LeftOut or None
+        Their record, if it has changed no margin.
     """
 
     def __init__(self) -> None:
         self.applied = 0
+        self.left_out: LeftOut | None = None
         self.worked = _UNKNOWN
         self._queue: asyncio.Queue[_Result | None] = asyncio.Queue()
 
@@ -65,9 +73,10 @@ class Results:
         *,
         sequence: int = 0,
         worked: tuple[int, int] = _UNKNOWN,
+        left_out: LeftOut | None = None,
     ) -> None:
         """Add results; without any it only wakes the service up."""
-        self._queue.put_nowait((sequence, calculations, worked))
+        self._queue.put_nowait((sequence, calculations, worked, left_out))
 
     def end(self) -> None:
         """Let the iteration end."""
@@ -75,7 +84,7 @@ class Results:
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Calculation]]:
         while (item := await self._queue.get()) is not None:
-            sequence, calculations, self.worked = item
+            sequence, calculations, self.worked, self.left_out = item
             self.applied = max(self.applied, sequence)
             yield calculations
 
@@ -109,6 +118,11 @@ class InProcessCalculator:
         """When the work on the last results began and ended, ns UTC; zeros if not known."""
         return self._results.worked
 
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Record that the last results are of, if it has changed no margin."""
+        return self._results.left_out
+
     async def submit(self, observations: Sequence[Observation], *, sequence: int) -> None:
         """Take what was journalled."""
         if self._feed is not None:
@@ -141,16 +155,23 @@ class InProcessCalculator:
             self._results.put(self._calculator.current())
             while True:
                 for sequence, observations in await feed.next():
-                    calculations, worked = await loop.run_in_executor(
+                    calculations, refused, worked = await loop.run_in_executor(
                         self._thread, self._apply, observations
                     )
-                    self._results.put(calculations, sequence=sequence, worked=worked)
+                    left_out = LeftOut(sequence, refused) if refused else None
+                    self._results.put(
+                        calculations, sequence=sequence, worked=worked, left_out=left_out
+                    )
         except Exception as error:
             self.fault = f"the calculator stopped: {type(error).__name__}: {error}"
             self._results.put([])
 
-    def _apply(self, observations: list[Observation]) -> tuple[list[Calculation], tuple[int, int]]:
-        began, calculations = time.time_ns(), list[Calculation]()
-        with suppress(ForemarginError):
+    def _apply(
+        self, observations: list[Observation]
+    ) -> tuple[list[Calculation], str, tuple[int, int]]:
+        began, calculations, refused = time.time_ns(), list[Calculation](), ""
+        try:
             calculations = self._calculator.apply(observations)
-        return calculations, (began, time.time_ns())
+        except ForemarginError as error:
+            refused = str(error)
+        return calculations, refused, (began, time.time_ns())

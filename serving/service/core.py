@@ -31,10 +31,12 @@ from ..ports import Companion, Outcome, Receipt
 from ..quote import Calculation, Quote, Status
 from ..settings import FallbackSettings
 from ..table import encoded
+from .culprits import Omissions
 from .flight import Flight, Note, Request
 from .records import (
     COMMAND,
     HELD,
+    LEFT_OUT,
     OBSERVATIONS,
     QUOTES,
     Accompanied,
@@ -47,6 +49,7 @@ from .records import (
     Show,
     Submit,
     decode_commanded,
+    decode_left_out,
     decode_observed,
     decode_quoted,
     encode,
@@ -95,6 +98,8 @@ class ServiceCore:
     ignored, last_fault : int, str
         Calculations that could not be true or were of no instrument, and what was wrong with the
         last of the former.
+    left_out : Omissions
+        Records that the calculator was not given or has refused.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class ServiceCore:
         self.disk_fault = self.calculator_fault = ""
         self.ignored = 0
         self.last_fault = ""
+        self.left_out = Omissions()
         self._breaker_settings = breakers
         self._ladder = Ladder(fallback)
         self._stale = int(self._ladder.settings.stale_after_s * 10**9)
@@ -235,6 +241,8 @@ class ServiceCore:
             command = decode_commanded(record.payload)
             if command.stage == "done" and command.name in ("pause", "resume"):
                 self.pause(command.name == "pause")
+        elif record.kind == LEFT_OUT:
+            self.left_out.add(decode_left_out(record.payload), now=record.time)
         return []
 
     def state(self) -> State:
@@ -283,6 +291,8 @@ class ServiceCore:
                 "waiting_s": 0.0 if since is None else max(now - since, 0) / 1e9,
                 "ignored": self.ignored,
                 "last_fault": self.last_fault,
+                "left_out": self.left_out.count,
+                "last_left_out": self.left_out.told(),
             },
         }
 

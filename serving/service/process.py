@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from ..journal import Snapshot, Snapshots
 from ..observations import Observation
 from ..quote import Calculation
 from .calculators import Results
+from .culprits import Culprits, LeftOut
 from .feed import Feed
 from .log import Log
 from .wire import (
@@ -52,6 +54,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         A snapshot is asked for after so many records, or so many seconds with a new one.
     ahead : int
         Records that are sent before the first of them is answered.
+    deaths : int
+        Over the same record, until it is left out.
     """
 
     start_s: float = 120.0
@@ -62,6 +66,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     snapshot_records: int = 5_000
     snapshot_s: float = 300.0
     ahead: int = 8
+    deaths: int = 3
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -75,6 +80,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 _LAST_LOOK_S = 0.5
+_SNAPSHOT = 0  # in the place of a sequence
 
 
 class _DiedError(Exception):
@@ -93,6 +99,7 @@ class _Life:
         self.room = asyncio.Semaphore(ahead)
         self.began = self.progress = self.snapped_at = time.monotonic()
         self.sent = self.answered = self.snapped = 0
+        self.asked = deque[int]()
 
     async def send(self, message: Struct) -> None:
         self.writer.write(encode_message(message))
@@ -135,7 +142,8 @@ class CalculatorProcess:
 
     A process that dies, falls silent or takes too long for a record is killed and started again.
     It gets its last snapshot, if the journal has that record with that chain, and all that was
-    journalled since; the front ignores what it has had already.
+    journalled since; the front ignores what it has had already. A record that ends it again and
+    again is left out (:class:`.culprits.Culprits`), and the results say so.
 
     Parameters
     ----------
@@ -159,14 +167,15 @@ class CalculatorProcess:
     ) -> None:
         self._factory, self._arguments, self._snapshots = factory, arguments, snapshots
         self._settings = ProcessSettings() if settings is None else settings
+        self._culprits = Culprits(self._settings.deaths)
         self._results = Results()
         self._feed: Feed | None = None
         self._task: asyncio.Task[None] | None = None
         self._life: _Life | None = None
+        self._suspect = 0
         self._reloading = False
         self.fault = "the calculator has not been started"
         self.deaths = 0
-        self.refused = ""
 
     @property
     def applied(self) -> int:
@@ -177,6 +186,11 @@ class CalculatorProcess:
     def worked(self) -> tuple[int, int]:
         """When the work on the last results began and ended, ns UTC; zeros if not known."""
         return self._results.worked
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Record that the last results are of, if it has changed no margin."""
+        return self._results.left_out
 
     @property
     def pid(self) -> int | None:
@@ -217,7 +231,7 @@ class CalculatorProcess:
         s = self._settings
         backoff = s.backoff_s
         while True:
-            began = time.monotonic()
+            began, self._suspect = time.monotonic(), 0
             try:
                 await self._live(log, feed)
             except (_DiedError, ForemarginError, OSError) as error:
@@ -231,7 +245,8 @@ class CalculatorProcess:
                 self._results.put([])
                 continue
             self.deaths += 1
-            self.fault = f"the calculator is starting again: {reason}"
+            told = self._culprits.died(self._suspect, reason)
+            self.fault = f"the calculator is starting again: {reason}{told}"
             self._results.put([])
             await asyncio.sleep(backoff)
             backoff = min(2.0 * backoff, s.longest_backoff_s)
@@ -245,6 +260,7 @@ class CalculatorProcess:
             await _first_error(self._send(life, feed), self._receive(life, log), self._watch(life))
         finally:
             self._life = None
+            self._suspect = life.asked[0] if life.asked else 0
             await life.end()
 
     async def _made(self, life: _Life, log: Log, feed: Feed) -> None:
@@ -282,9 +298,12 @@ class CalculatorProcess:
                 if life.sent == life.answered:
                     life.progress = time.monotonic()
                 life.sent = sequence
-                await life.send(Apply(sequence, observations))
-                if self._snapshot_due(life, sequence):
+                life.asked.append(sequence)
+                left_out = sequence in self._culprits.left_out
+                await life.send(Apply(sequence, [] if left_out else observations))
+                if left_out or self._snapshot_due(life, sequence):
                     life.snapped, life.snapped_at = sequence, time.monotonic()
+                    life.asked.append(_SNAPSHOT)
                     await life.send(TakeSnapshot())
 
     def _snapshot_due(self, life: _Life, sequence: int) -> bool:
@@ -298,13 +317,17 @@ class CalculatorProcess:
             if isinstance(message, Done):
                 life.answered, life.progress = message.sequence, time.monotonic()
                 life.room.release()
-                self.refused = message.refused or self.refused
+                life.asked.popleft()
+                self._culprits.applied(message.sequence)
+                reason = self._culprits.left_out.get(message.sequence, message.refused)
                 self._results.put(
                     message.calculations,
                     sequence=message.sequence,
                     worked=(message.began, message.ended),
+                    left_out=LeftOut(message.sequence, reason) if reason else None,
                 )
             elif isinstance(message, Snapped):
+                life.asked.popleft()
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(None, self._keep, log, message)
             elif isinstance(message, Failed):

@@ -11,10 +11,12 @@ from ..observations import Observation
 from ..ports import AuditEntry, Receipt
 from ..quote import Quote
 from ..table import EncodedQuote
+from .culprits import LeftOut
 
 OBSERVATIONS, HELD, QUOTES, COMMAND = "observations", "held", "quotes", "command"
-SHADOW = "shadow"
-"""Kinds of records: let in, held back, quotes that were shown, what somebody asked for."""
+SHADOW, LEFT_OUT = "shadow", "left-out"
+"""Kinds of records: let in, held back, quotes that were shown, what somebody asked for; what a
+challenger says, and which record the calculator was not given or refused."""
 
 
 class Observed(Struct, frozen=True):
@@ -139,6 +141,7 @@ Effect = Append | Submit | Show | Reply | Refuse | Accompanied
 encode = msgspec.json.Encoder().encode
 decode_observed = msgspec.json.Decoder(Observed).decode
 decode_quoted = msgspec.json.Decoder(Quoted).decode
+decode_left_out = msgspec.json.Decoder(LeftOut).decode
 decode_commanded = msgspec.json.Decoder(Commanded).decode
 
 

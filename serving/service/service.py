@@ -30,6 +30,7 @@ from .core import ServiceCore
 from .keeping import Keeping
 from .log import Log
 from .records import (
+    LEFT_OUT,
     QUOTES,
     SHADOW,
     Accompanied,
@@ -398,6 +399,10 @@ class Service:
         async for calculations in self._calculator.calculations():
             now = self._clock.now()
             self._run(self.core.calculator_is(self._calculator.fault, now=now))
+            left_out = self._calculator.left_out
+            if left_out is not None and self.core.left_out.add(left_out, now=now):
+                _logger.error("left out: %s", self.core.left_out.told())
+                self._run(self.core.noted(Entry(LEFT_OUT, "", encode(left_out)), ticket=0, now=now))
             shadows = [one for one in calculations if one.shadow]
             if shadows:
                 self._run(self.core.noted(Entry(SHADOW, "", encode(shadows)), ticket=0, now=now))

@@ -17,7 +17,7 @@ from foremargin.serving.monitor.metrics import READ_ROUTES, REQUEST_BUCKETS, SLO
 
 RULES = yaml.safe_load((files(monitor) / "rules.yml").read_text())
 DASHBOARD = json.loads((files(monitor) / "dashboard.json").read_text())
-FUNCTIONS = {"sum", "rate", "increase", "max", "histogram_quantile", "time", "absent"}
+FUNCTIONS = {"sum", "rate", "increase", "changes", "max", "histogram_quantile", "time", "absent"}
 WORDS = {"by", "and", "or", "unless", "on", "ignoring"}
 TOKEN = re.compile(
     r'\s+|(?P<string>"[^"]*")|(?P<name>[A-Za-z_][\w:]*)|(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd]\b)?'

@@ -104,6 +104,19 @@ def test_breaker_that_is_not_closed_is_alerted_at_once(running, state):
     assert service.look() == {("breaker-open", "network A", "firing")}
 
 
+def test_a_record_that_was_left_out_is_alerted_for_an_hour(running):
+    service = running()
+    assert service.look() == set()
+    service.monitor.left_out(1, "record 7: it ended the calculator", at=service.clock.now())
+    assert service.look() == {("record-left-out", "calculator", "firing")}
+    assert "record 7" in service.told[-1].alert.summary
+    assert "foremargin_records_left_out 1.0" in service.metrics.render().decode()
+    service.clock.ahead(3_500)
+    assert ("record-left-out", "calculator", "resolved") not in service.look()
+    service.clock.ahead(200)
+    assert ("record-left-out", "calculator", "resolved") in service.look()
+
+
 @pytest.mark.parametrize("side", ["long", "short"])
 def test_margins_that_do_not_hold_are_alerted_with_their_side(running, side):
     sign = -1.0 if side == "long" else 1.0

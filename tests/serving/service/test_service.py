@@ -411,7 +411,8 @@ def test_a_calculator_that_hangs_is_replaced_and_says_so(tmp_path):
             await until(lambda: not calculator.fault)
             first = calculator.pid
             await service.accept([tick(1_000 * HOUR, "refuse")], by="")
-            await until(lambda: "venue refuse must not come" in calculator.refused)
+            await until(lambda: service.core.left_out.count == 1)
+            assert "venue refuse must not come" in service.health()["calculator"]["last_left_out"]
             assert calculator.pid == first
             await service.accept([tick(1_000 * HOUR, "hang")], by="")
             await until(lambda: "is followed by one of over 0.4 s" in calculator.fault)
@@ -419,6 +420,61 @@ def test_a_calculator_that_hangs_is_replaced_and_says_so(tmp_path):
             await until(lambda: "starting again" in service.table.rows["BTC"].quote.reason)
 
     asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_a_record_that_ends_the_calculator_again_and_again_is_left_out_and_said_so(tmp_path):
+    async def run():
+        calculator, clock = process(tmp_path, deaths=2, snapshot_records=1_000), Clock()
+        clock.time = 1_004 * HOUR
+        bars = [bar(1_000 + i, 100.0 + i % 3) for i in range(4)]
+        async with running(tmp_path, calculator=calculator, clock=clock) as service:
+            await service.accept(bars[:2], by="")
+            (receipt,) = await service.accept([tick(1_001 * HOUR + 1, "kill")], by="")
+            await service.accept(bars[2:3], by="")
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == bars[2].time)
+            assert service.table.rows["BTC"].quote.calculation == expected(bars[:3])
+            assert calculator.deaths == 2
+            assert not calculator.fault
+            await until(lambda: service.core.left_out.count == 1)
+            told = service.health()["calculator"]
+            assert told["left_out"] == 1
+            assert told["last_left_out"] == (
+                f"record {receipt.sequence}: it ended the calculator 2 times: its process ended"
+            )
+            await until(lambda: left_out(service))
+            assert left_out(service) == [receipt.sequence]
+            await until(lambda: Snapshots(tmp_path / "calculator").latest() is not None)
+        clock.time += HOUR
+        calculator = process(tmp_path, deaths=2)
+        async with running(tmp_path, calculator=calculator, clock=clock) as service:
+            await service.accept(bars[3:], by="")
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == bars[3].time)
+            assert service.table.rows["BTC"].quote.calculation == expected(bars)
+            assert calculator.deaths == 0  # it goes on from a snapshot behind the record
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_records_that_end_the_calculator_one_after_the_other_are_not_left_out(tmp_path):
+    async def run():
+        calculator = process(tmp_path, deaths=1)
+        async with running(tmp_path, calculator=calculator) as service:
+            for n in (1, 2):
+                await service.accept([tick(999 * HOUR + n, "kill")], by="")
+            await until(lambda: "not a record is to blame" in service.core.calculator_fault)
+            await until(
+                lambda: "not a record is to blame" in service.table.rows["BTC"].quote.reason
+            )
+            assert len(left_out(service)) == 1
+
+    asyncio.run(run())
+
+
+def left_out(service):
+    entries = service.audit(after=0, limit=1_000)
+    return [entry.what["sequence"] for entry in entries if entry.kind == "left-out"]
 
 
 @pytest.mark.slow
