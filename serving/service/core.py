@@ -242,7 +242,8 @@ class ServiceCore:
             if command.stage == "done" and command.name in ("pause", "resume"):
                 self.pause(command.name == "pause")
         elif record.kind == LEFT_OUT:
-            self.left_out.add(decode_left_out(record.payload), now=record.time)
+            left_out = decode_left_out(record.payload)
+            self.left_out = self.left_out.plus(left_out, now=record.time)
         return []
 
     def state(self) -> State:
@@ -254,12 +255,13 @@ class ServiceCore:
             applied=self.waiting.applied,
             times=self.waiting.times,
             owed=list(self._owed.values()),
+            left_out=self.left_out,
             rows=[Row(n, standing, known[n]) for n, standing in self.standings.items()],
         )
 
     def restore(self, state: State) -> None:
         """Go on from a state; instruments that are not the service's any more are left out."""
-        self.last, self.paused = state.last, state.paused
+        self.last, self.paused, self.left_out = state.last, state.paused, state.left_out
         self.waiting.restarted(state.applied, state.times)
         self._owed = {m.quote.instrument: m for m in state.owed}
         for row in state.rows:

@@ -18,8 +18,8 @@ class LeftOut(Struct, frozen=True):
     reason: str
 
 
-class Omissions:
-    """What was left out since the service began, as far as it is known.
+class Omissions(Struct, frozen=True):
+    """What was left out.
 
     Attributes
     ----------
@@ -31,16 +31,15 @@ class Omissions:
         When it was told of that, ns UTC.
     """
 
-    def __init__(self) -> None:
-        self.count, self.at = 0, 0
-        self.last: LeftOut | None = None
+    count: int = 0
+    last: LeftOut | None = None
+    at: int = 0
 
-    def add(self, one: LeftOut, *, now: int) -> bool:
-        """Take one; return whether it is news: a calculator that begins again says it again."""
+    def plus(self, one: LeftOut, *, now: int) -> "Omissions":
+        """Return them with one more; unchanged if a calculator that began again says it again."""
         if self.last is not None and one.sequence <= self.last.sequence:
-            return False
-        self.count, self.last, self.at = self.count + 1, one, now
-        return True
+            return self
+        return Omissions(self.count + 1, one, now)
 
     def told(self) -> str:
         """Return the newest as a sentence; empty if there is none."""

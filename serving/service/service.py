@@ -27,6 +27,7 @@ from ..table import QuoteTable
 from .calculators import CalculatorHost
 from .commands import Bundles, Commands
 from .core import ServiceCore
+from .culprits import LeftOut
 from .keeping import Keeping
 from .log import Log
 from .records import (
@@ -400,15 +401,21 @@ class Service:
             now = self._clock.now()
             self._run(self.core.calculator_is(self._calculator.fault, now=now))
             left_out = self._calculator.left_out
-            if left_out is not None and self.core.left_out.add(left_out, now=now):
-                _logger.error("left out: %s", self.core.left_out.told())
-                self._run(self.core.noted(Entry(LEFT_OUT, "", encode(left_out)), ticket=0, now=now))
+            if left_out is not None:
+                self._leave_out(left_out, now)
             shadows = [one for one in calculations if one.shadow]
             if shadows:
                 self._run(self.core.noted(Entry(SHADOW, "", encode(shadows)), ticket=0, now=now))
             believed = [one for one in calculations if not one.shadow] if shadows else calculations
             applied = self._calculator.applied
             self._run(self.core.calculated(believed, applied=applied, now=now))
+
+    def _leave_out(self, left_out: LeftOut, now: int) -> None:
+        known = self.core.left_out
+        self.core.left_out = known.plus(left_out, now=now)
+        if self.core.left_out is not known:
+            _logger.error("left out: %s", self.core.left_out.told())
+            self._run(self.core.noted(Entry(LEFT_OUT, "", encode(left_out)), ticket=0, now=now))
 
     def _shut(self) -> None:
         self._writer.shutdown()

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from ...errors import InputError
 from ..ladder import Known, Standing
+from .culprits import Omissions
 from .records import Made
 
 _FORM = 1
@@ -33,6 +34,8 @@ class State(Struct, frozen=True, kw_only=True):
         Quotes that were shown and are not in the journal.
     rows : list of Row
         By instrument.
+    left_out : Omissions
+        Records that the calculator was not given or has refused.
     """
 
     last: int
@@ -41,6 +44,7 @@ class State(Struct, frozen=True, kw_only=True):
     times: list[tuple[int, int]]
     owed: list[Made]
     rows: list[Row]
+    left_out: Omissions = Omissions()
 
 
 class _Stored(Struct):

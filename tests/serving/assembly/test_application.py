@@ -10,6 +10,7 @@ import pytest
 from foremargin.errors import InputError
 from foremargin.serving.observations import encode_observations
 from foremargin.serving.security import Scope, create_key
+from foremargin.serving.service.culprits import LeftOut, Omissions
 
 HOUR = 3_600_000_000_000
 
@@ -40,6 +41,24 @@ def keys(tmp_path: Path):
     path = tmp_path / "keys.json"
     _, token = create_key(path, [Scope.READ, Scope.SIMULATE, Scope.PUBLISH], now=0)
     return path, {"Authorization": f"Bearer {token}"}
+
+
+def test_the_monitor_hears_of_a_record_that_was_left_out(make_application, clock):
+    async def scenario():
+        application = make_application(publish=None)
+        async with running(application) as client:
+            left_out = LeftOut(3, "it ended the calculator")
+            application.service.core.left_out = Omissions(1, left_out, clock.time)
+            for _ in range(300):
+                metrics = (await client.get("/metrics")).text
+                if "foremargin_records_left_out 1.0" in metrics:
+                    break
+                await asyncio.sleep(0.01)
+            assert "foremargin_records_left_out 1.0" in metrics
+            (told,) = application.monitor.evaluate()
+            assert told.alert.summary.endswith("record 3: it ended the calculator")
+
+    asyncio.run(scenario())
 
 
 def test_observation_becomes_margin_signed_update_and_metric(

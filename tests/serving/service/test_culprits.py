@@ -31,10 +31,9 @@ def test_what_ends_it_with_every_record_is_not_hidden():
 
 
 def test_what_is_said_again_is_no_news():
-    known = Omissions()
-    assert known.told() == ""
-    assert known.add(LeftOut(7, "x"), now=1)
-    assert not known.add(LeftOut(7, "x"), now=2)
-    assert not known.add(LeftOut(5, "x"), now=2)
-    assert known.add(LeftOut(9, "y"), now=3)
-    assert (known.count, known.told(), known.at) == (2, "record 9: y", 3)
+    assert Omissions().told() == ""
+    known = Omissions().plus(LeftOut(7, "x"), now=1)
+    assert known.plus(LeftOut(7, "x"), now=2) is known
+    assert known.plus(LeftOut(5, "x"), now=2) is known
+    assert known.plus(LeftOut(9, "y"), now=3) == Omissions(2, LeftOut(9, "y"), 3)
+    assert known.plus(LeftOut(9, "y"), now=3).told() == "record 9: y"

@@ -422,10 +422,27 @@ def test_a_calculator_that_hangs_is_replaced_and_says_so(tmp_path):
     asyncio.run(run())
 
 
+def test_what_the_calculator_refuses_is_said_once(tmp_path):
+    async def run(*ticks):
+        async with running(tmp_path) as service:
+            for one in ticks:
+                await service.accept([one], by="")
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == ticks[-1].time)
+            assert service.health()["calculator"]["left_out"] == 1
+            await until(lambda: left_out(service))
+            assert len(left_out(service)) == 1
+
+    asyncio.run(run(tick(1_000 * HOUR, "refuse"), tick(1_000 * HOUR)))
+    asyncio.run(run(tick(1_000 * HOUR + 1)))  # the calculator is given the whole journal again
+
+
 @pytest.mark.slow
-def test_a_record_that_ends_the_calculator_again_and_again_is_left_out_and_said_so(tmp_path):
+@pytest.mark.parametrize("snapshot_records", [1, 1_000])
+def test_a_record_that_ends_the_calculator_again_and_again_is_left_out_and_said_so(
+    tmp_path, snapshot_records
+):
     async def run():
-        calculator, clock = process(tmp_path, deaths=2, snapshot_records=1_000), Clock()
+        calculator, clock = process(tmp_path, deaths=2, snapshot_records=snapshot_records), Clock()
         clock.time = 1_004 * HOUR
         bars = [bar(1_000 + i, 100.0 + i % 3) for i in range(4)]
         async with running(tmp_path, calculator=calculator, clock=clock) as service:
