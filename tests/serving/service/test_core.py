@@ -7,6 +7,7 @@ from foremargin.serving.journal import Record
 from foremargin.serving.observations import Bar, Observation, Tick
 from foremargin.serving.ports import Outcome
 from foremargin.serving.service import ServiceCore
+from foremargin.serving.service.culprits import LeftOut, Omissions
 from foremargin.serving.service.feed import Feed
 from foremargin.serving.service.records import Append, Refuse, Reply, Submit
 from foremargin.tests.serving.service.ewma import EwmaCalculator
@@ -75,6 +76,13 @@ def test_a_quote_that_was_owed_is_not_owed_when_the_journal_has_it_or_a_newer_on
     (retried,) = core.ticked(HOUR + 1)  # and it is tried again as long as it is owed
     assert isinstance(retried, Append)
     assert retried.entries == append.entries
+
+
+def test_what_was_left_out_is_read_from_the_journal():
+    core = ServiceCore(["BTC"])
+    left_out = LeftOut(7, "it ended the calculator")
+    core.replay(Record(8, HOUR, "left-out", "", msgspec.json.encode(left_out), bytes(32)))
+    assert core.left_out == core.state().left_out == Omissions(1, left_out, HOUR)
 
 
 class Source:
