@@ -111,8 +111,10 @@ def promote(
             f"{chosen} version {version} is shadow",
             as_json=as_json,
         )
+        registry_table.warn_unserved(registry, chosen, version)
         return
-    registry_table.say_event(chosen, registry.promote(chosen, version, force=force), as_json)
+    event = registry.promote(chosen, version, force=force)
+    registry_table.say_event(registry, chosen, event, as_json)
 
 
 @app.command()
@@ -128,4 +130,5 @@ def rollback(
 
     registry = Registry(open_store(mlruns))
     chosen = registry.only(name)
-    registry_table.say_event(chosen, registry.rollback(chosen, reason=reason), as_json)
+    event = registry.rollback(chosen, reason=reason)
+    registry_table.say_event(registry, chosen, event, as_json)

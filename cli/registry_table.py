@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..training import ChampionEvent, Gate, Version
+from ..training import ChampionEvent, Gate, Registry, Version
 
 _WIDTH = 100  # where the output goes to no terminal
 _LOWER_IS_BETTER = ("qlike_loss", "fz0_loss", "calibration_error")
@@ -87,10 +87,21 @@ def print_comparison(scores: pd.DataFrame, versions: Sequence[Version]) -> None:
     _console().print(table)
 
 
-def say_event(name: str, event: ChampionEvent, as_json: bool) -> None:
-    """Say which version is champion now."""
+def say_event(registry: Registry, name: str, event: ChampionEvent, as_json: bool) -> None:
+    """Say which version is champion now, and whether a service would refuse it."""
     text = f"{name} version {event.version} is champion ({event.action.value}): {event.reason}"
     say({"name": name, **asdict(event)}, text, as_json=as_json)
+    warn_unserved(registry, name, event.version)
+
+
+def warn_unserved(registry: Registry, name: str, number: int) -> None:
+    """Say on standard error why a service would refuse a version, if it would."""
+    if reason := registry.unserved(registry.version(name, number)):
+        typer.secho(
+            f"warning: foremargin serve refuses version {number} of {name}: {reason}",
+            err=True,
+            fg="yellow",
+        )
 
 
 def say(content: Mapping[str, object], text: str, *, as_json: bool) -> None:

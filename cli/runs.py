@@ -1,6 +1,6 @@
 """What the verbs that run something share: the experiment, the progress bar, the notes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -87,10 +87,15 @@ def progress_bar(*, shown: bool) -> Iterator[Tell]:
         )
 
 
+def say_notes(notes: Iterable[str]) -> None:
+    """Say notes on standard error."""
+    for note in notes:
+        typer.secho(f"note: {note}", err=True, fg="yellow")
+
+
 def say_what_was_found(prepared: Preparation | Validation) -> None:
     """Say on standard error what a reader must know about the data before the run."""
-    for note in prepared.notes:
-        typer.secho(f"note: {note}", err=True, fg="yellow")
+    say_notes(prepared.notes)
     warnings = [f for f in prepared.panel.findings if f.severity is Severity.WARNING]
     if warnings:
         checks = ", ".join(sorted({finding.check for finding in warnings}))

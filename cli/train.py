@@ -59,6 +59,7 @@ def train(
             "verdict": result.verdict,
             "bundle": str(result.folder),
             "signed": result.signed,
+            "notes": list(result.notes),
             "gates": [gate.as_dict() for gate in result.gates],
         }
         typer.echo(json.dumps(content, indent=1))
@@ -68,5 +69,6 @@ def train(
         signed = "signed" if result.signed else "not signed: FOREMARGIN_SIGNING_KEY names no key"
         typer.echo(f"bundle      {result.folder} ({signed})")
         typer.echo(f"MLflow run  {version.run_id}")
+    runs.say_notes(note for note in result.notes if note not in prepared.notes)
     if not result.promoted:
         raise GateError(f"{version.name} version {version.version} {result.verdict}")

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundles import Promotion, signing_key, write_promotion
+from ..bundles import Promotion, check_served, signing_key, write_promotion
 from ..errors import InputError
 from .bundle import Bundle, Draft, load_bundle, write_bundle
 from .gates import Gate, all_passed
@@ -142,6 +142,15 @@ class Registry:
                 f"{version.digest[:12]}, but has {bundle.digest[:12]}; do not use it, train it anew"
             )
         return bundle
+
+    def unserved(self, version: Version) -> str:
+        """Return why a service would refuse the bundle of a version; empty if it would not."""
+        bundle = self.bundle(version)
+        try:
+            check_served(bundle.folder, bundle.manifest)
+        except InputError as error:
+            return str(error)
+        return ""
 
     def register(
         self,

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from foremargin.bundles import NOT_SERVED
 from foremargin.cli import app
+from foremargin.errors import InputError
+from foremargin.features import History
+from foremargin.training import serving_files
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +56,14 @@ def first(root: Path, bars: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def second(root: Path, bars: Path, first: Any) -> Any:
-    return train(root, bars, "ewma-0.99", "--json")
+    """Return what is said of a version that fails a gate and that no service can use."""
+
+    def refuse(_: History) -> None:
+        raise InputError("a drill")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving_files, "check_context", refuse)
+        return train(root, bars, "ewma-0.99", "--json")
 
 
 def test_a_model_that_passes_becomes_champion_and_the_exit_code_is_zero(
@@ -73,6 +84,8 @@ def test_a_model_that_fails_is_kept_and_the_exit_code_is_one(second: Any) -> Non
     assert second.exit_code == 1
     assert "error: tiny version 2 stays challenger: 1 kinds of gate failed" in second.stderr
     content = json.loads(second.stdout)
+    assert f"{NOT_SERVED}: a drill" in content["notes"]
+    assert f"note: {NOT_SERVED}: a drill" in second.stderr
     assert (content["version"], content["promoted"], content["aliases"]) == (
         2,
         False,
@@ -96,6 +109,9 @@ def test_versions_are_listed_compared_promoted_and_rolled_back(second: Any, root
     assert qlike["second"] > qlike["first"]
     forced = foremargin(root, "models", "promote", "2", "--force", "a drill")
     assert forced.stdout == "tiny version 2 is champion (forced): a drill\n"
+    assert (
+        "warning: foremargin serve refuses version 2 of tiny: a bundle must hold" in forced.stderr
+    )
     back = foremargin(root, "models", "rollback", "--reason", "drill is over", "--json")
     event = json.loads(back.stdout)
     assert (event["version"], event["action"], event["reason"]) == (
@@ -105,6 +121,8 @@ def test_versions_are_listed_compared_promoted_and_rolled_back(second: Any, root
     )
     shadow = foremargin(root, "models", "promote", "2", "--shadow")
     assert shadow.stdout == "tiny version 2 is shadow\n"
+    assert "serve refuses version 2" in shadow.stderr
+    assert "refuses" not in back.stderr
 
 
 def test_tables_say_the_same_to_people(second: Any, root: Path) -> None:
