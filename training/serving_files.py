@@ -134,7 +134,7 @@ def _history(prepared: Preparation, final: FinalForecaster, *, has_network: bool
     found = network_state(final.fitted, features=final.features) if has_network else None
     if found is None:
         return prepared.history
-    return with_features(prepared.history, served_features(found[1]))
+    return with_features(prepared.history, served_features(found[1], prepared.history.panel))
 
 
 def _shortest(prepared: Preparation) -> int:

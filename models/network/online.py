@@ -50,6 +50,8 @@ class OnlineNetwork:
         Of the regimes.
     windows : ndarray, shape (n_instruments, length, 3)
         Last own periods, the oldest first; zeros before the first.
+    features : tuple of str
+        Features, and sets of them, that it must be given.
     """
 
     state: NetworkState
@@ -58,6 +60,7 @@ class OnlineNetwork:
     mixed_garch: OnlineGarch | None
     thresholds: ThresholdStream
     windows: Values
+    features: tuple[str, ...]
 
     @classmethod
     def after(cls, state: NetworkState, panel: Panel, features: Features) -> Self:
@@ -90,6 +93,7 @@ class OnlineNetwork:
             mixed_garch=garch[1] if len(garch) > 1 else None,
             thresholds=ThresholdStream(horizons=state.horizons),
             windows=np.zeros((panel.n_instruments, state.sequence_length, len(CHANNELS))),
+            features=served_features(state, panel),
         )
         network.thresholds.advance(panel)
         network._look_at(panel, features)
@@ -103,7 +107,7 @@ class OnlineNetwork:
         rows : Panel
             One row, with the instruments of the history.
         features : Features
-            Of that row; at least :func:`.served.served_features`.
+            Of that row; at least `features`.
         evaluate : callable
             The graph.
 
@@ -210,12 +214,12 @@ class OnlineNetwork:
                 f"the network must be given one period of {list(self.instruments)}, was given "
                 f"{rows.n_periods} of {list(rows.instruments)}"
             )
-        wanted = [f.name for f in chosen_features(rows, served_features(self.state))]
+        wanted = [f.name for f in chosen_features(rows, self.features)]
         missing = sorted(set(wanted) - set(features.names))
         if missing:
             raise InputError(
                 f"the network must be given the features that it was fitted on, {missing[:5]} are "
-                "missing; add what served_features returns to the stream"
+                "missing; add its attribute `features` to the stream"
             )
 
     def _look_at(self, panel: Panel, features: Features) -> None:

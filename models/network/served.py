@@ -9,10 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...markets import Panel
 from ..garch import FittedGarch
 from ..mixture import Mixture, MixtureWeights
 from ..regressions.har_combined import FittedCombinedHar
-from ..regressions.terms import EXPONENTIAL_TERMS, HAR_TERMS, IMPLIED_TERM, MARKET_TERMS, OWN_TERMS
+from ..regressions.terms import (
+    EXPONENTIAL_TERMS,
+    HAR_TERMS,
+    IMPLIED_TERM,
+    MARKET_TERMS,
+    OWN_TERMS,
+    terms_at,
+)
 from ..stress.pooled_stress import FittedPooledStress
 
 Values = NDArray[np.float64]
@@ -81,12 +89,16 @@ class NetworkState:
     mixture: ServedMixture | None
 
 
-def served_features(state: NetworkState) -> tuple[str, ...]:
-    """Return the features, and sets of them, that a stream must compute for a champion."""
+def served_features(state: NetworkState, panel: Panel) -> tuple[str, ...]:
+    """Return the features, and sets of them, that a stream must compute for a champion.
+
+    Of the panel the period length counts. The other rungs know features by their names, so that
+    none may be among them that their fits have not seen.
+    """
     names = [*state.features]
     if state.mixture is not None:
         stress, terms = state.mixture.stress.spec, (*HAR_TERMS, *EXPONENTIAL_TERMS, IMPLIED_TERM)
         names += [*state.mixture.features, *state.mixture.har.spec.more_features]
-        names += [*terms, *OWN_TERMS, *MARKET_TERMS]
+        names += terms_at(panel, [*terms, *OWN_TERMS, *MARKET_TERMS])
         names += [*stress.variance_features, *stress.illiquidity_features]
     return tuple(dict.fromkeys(names))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...features import ALL_FEATURES, History, build_features, chosen_features
+from ...markets import Panel
 
 _INTRADAY_ONLY = frozenset(feature.name for feature in ALL_FEATURES if feature.intraday_only)
 
@@ -67,13 +68,21 @@ def with_features(history: History, names: Sequence[str]) -> History:
     return replace(history, features=both)
 
 
-def term_values(history: History, names: Sequence[str]) -> NDArray[np.float64]:
-    """Return terms, shape (n_periods, n_instruments, n_terms); NaN where unknown.
+def terms_at(panel: Panel, names: Sequence[str]) -> list[str]:
+    """Return the terms that say something at the period length of a panel.
 
     Terms for periods shorter than a day are left out of longer ones, where they say what another
     term says.
     """
-    if history.panel.periods_per_day <= 1.0:
-        names = [name for name in names if name not in _INTRADAY_ONLY]
+    daily = panel.periods_per_day <= 1.0
+    return [name for name in names if not (daily and name in _INTRADAY_ONLY)]
+
+
+def term_values(history: History, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return terms, shape (n_periods, n_instruments, n_terms); NaN where unknown.
+
+    Which they are says :func:`terms_at`.
+    """
+    names = terms_at(history.panel, names)
     known = with_features(history, names).features
     return known.values[:, :, [known.names.index(name) for name in names]]

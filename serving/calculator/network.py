@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...features import Features
 from ...markets import Panel
 from ...models import Forecast, from_state, read_state, to_state, write_state
-from ...models.network import NetworkState, OnlineNetwork, served_features
+from ...models.network import NetworkState, OnlineNetwork
 from ..onnx_model import OnnxModel
 
 FILES = ("model.onnx", "network.json", "network.safetensors")
@@ -74,7 +74,7 @@ class NetworkRung:
     @property
     def features(self) -> tuple[str, ...]:
         """Features, and sets of them, that the stream must compute."""
-        return served_features(self.network.state)
+        return self.network.features
 
     @property
     def horizons(self) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ def _served(champion: Any, history: History) -> tuple[FittedRegimeNetwork, Netwo
 
 
 def _started(state: NetworkState, panel: Panel, row: int) -> tuple[FeatureStream, OnlineNetwork]:
-    names = served_features(state)
+    names = served_features(state, panel)
     past = panel.upto(row)
     known = build_history(past, horizons=state.horizons, features=("core",)).features
     return FeatureStream.after(past, names=names), OnlineNetwork.after(state, past, known)
@@ -151,7 +151,7 @@ def test_what_does_not_follow_is_refused_and_changes_nothing(
     features = stream.update(rows)
     evaluate = evaluate_with(network)
     fewer = replace(features, names=("x", *features.names[1:]))
-    with pytest.raises(InputError, match="are missing; add what served_features returns"):
+    with pytest.raises(InputError, match="are missing; add its attribute `features`"):
         online.advance(rows, fewer, evaluate)
     with pytest.raises(InputError, match=r"was given 2 of"):
         online.advance(panel.rows(FIRST, FIRST + 2), features, evaluate)
