@@ -25,6 +25,7 @@ from .policies import (
     OnlinePredictive,
     Predictive,
 )
+from .probabilities import CalibrationMap, maps_at
 from .regime import RegimeStream
 from .served import ServedRung, ServingState, write_serving_state
 
@@ -114,10 +115,18 @@ def export_serving_state(
             forecaster=_online(draft, known),
             predictive=one.state(),
             interval=interval.state(),
+            calibration=_maps(draft.past, history),
         )
         for draft, one, interval in zip(drafts, warm.policies, warm.intervals, strict=True)
     )
     return write_serving_state(_state(history, known, rungs, limits=limits, warm=warm))
+
+
+def _maps(past: Forecast, history: History) -> dict[str, tuple[CalibrationMap | None, ...]]:
+    """Return what a backtest would calibrate the first served row with."""
+    panel = history.panel
+    first = int(np.searchsorted(panel.time, past.origin[0]))
+    return maps_at(past, history, first_row=first, row=panel.n_periods - 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

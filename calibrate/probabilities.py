@@ -184,26 +184,87 @@ def _walk(
     if probability is None:
         return None
     rows = slice(first_row, first_row + len(probability))
-    outcome, known_at = outcomes[rows], history.targets.known_at[rows]
-    usable = np.isfinite(probability) & np.isfinite(outcome)
     out = probability.copy()
     for block in _months(history.panel.time[rows]):
         if block.stop <= needed:
             continue
-        for k, horizon in enumerate(history.horizons):
-            past = usable[..., k] & (known_at[..., k] <= first_row + block.start)
-            try:
-                learnt = fit_calibration(
-                    probability[past, k], outcome[past, k], horizon=horizon, method=method
-                )
-            except NotEnoughHistoryError:
-                continue
-            out[block, :, k] = _part_way(probability[block, :, k], learnt)
+        maps = _learnt(
+            probability, outcomes, history, first_row=first_row, start=block.start, method=method
+        )
+        for k, learnt in enumerate(maps):
+            if learnt is not None:
+                out[block, :, k] = moved_part_way(probability[block, :, k], learnt)
     return out
 
 
-def _part_way(probability: Array, learnt: CalibrationMap) -> Array:
-    """Return the mean log odds of what was said and of what the map makes of it."""
+def maps_at(
+    forecast: Forecast, history: History, *, first_row: int, row: int
+) -> dict[str, tuple[CalibrationMap | None, ...]]:
+    """Return the maps that :func:`with_calibrated_probabilities` uses at a panel row.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Over consecutive panel rows up to `row`, or up to the one before.
+    history : History
+        The panel up to `row` and the outcomes.
+    first_row : int
+        Panel row of the first origin.
+    row : int
+        At least `first_row`.
+
+    Returns
+    -------
+    dict
+        By the name of the probability, a map for each horizon; None while there are too few events.
+        A probability that the forecast has none of is absent.
+    """
+    start = _months(history.panel.time[first_row : row + 1])[-1].start
+    targets = history.targets
+    given = {
+        "stress_probability": (forecast.stress_probability, targets.stress),
+        "liquidity_stress_probability": (
+            forecast.liquidity_stress_probability,
+            targets.liquidity_stress,
+        ),
+    }
+    return {
+        name: _learnt(probability, outcomes, history, first_row=first_row, start=start)
+        for name, (probability, outcomes) in given.items()
+        if probability is not None
+    }
+
+
+def _learnt(
+    probability: Array,
+    outcomes: Array,
+    history: History,
+    *,
+    first_row: int,
+    start: int,
+    method: Calibration = Calibration.BETA,
+) -> tuple[CalibrationMap | None, ...]:
+    """Learn from the origins whose outcome was complete at origin `start`, by horizon."""
+    rows = slice(first_row, first_row + len(probability))
+    outcome, known_at = outcomes[rows], history.targets.known_at[rows]
+    probability = probability[: len(outcome)]
+    usable = np.isfinite(probability) & np.isfinite(outcome)
+    maps: list[CalibrationMap | None] = []
+    for k, horizon in enumerate(history.horizons):
+        past = usable[..., k] & (known_at[..., k] <= first_row + start)
+        try:
+            learnt = fit_calibration(
+                probability[past, k], outcome[past, k], horizon=horizon, method=method
+            )
+        except NotEnoughHistoryError:
+            maps.append(None)
+        else:
+            maps.append(learnt)
+    return tuple(maps)
+
+
+def moved_part_way(probability: Array, learnt: CalibrationMap) -> Array:
+    """Return the mean log odds of what was said and of what the map makes of it, as probability."""
     inside = np.clip(probability, _BOUND, 1.0 - _BOUND)
     moved = logit(learnt.apply(probability)) - logit(inside)
     return np.asarray(expit(logit(inside) + _SHARE * moved))

@@ -1,7 +1,7 @@
 """What goes into service: everything that a margin needs to go on where training stopped."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ from .path import (
     SpeedLimit,
 )
 from .policies.online import OnlinePolicy
+from .probabilities import CalibrationMap
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +45,9 @@ class ServedRung:
     predictive, interval : mapping
         States of :class:`.policies.online.OnlinePredictive` and
         :class:`.policies.interval.ErrorInterval`.
+    calibration : mapping of str to tuple
+        Maps of its probabilities by horizon, of :func:`.probabilities.maps_at`, as they were
+        learned by the last row; what is not in it is not calibrated.
     """
 
     model: str
@@ -52,6 +56,7 @@ class ServedRung:
     forecaster: OnlineLogHar | OnlineGarch | None
     predictive: Mapping[str, Any]
     interval: Mapping[str, Any]
+    calibration: Mapping[str, tuple[CalibrationMap | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +148,8 @@ class ServingState:
 
 _TYPES: tuple[type, ...] = (
     *(type(rule) for rule in {type(rule): rule for rule in ALL_RULES}.values()),
-    *(Guard, OnlinePolicy, ServedRung, ServingState, OnlineGarch, OnlineLogHar, Kind, Listing),
+    *(Guard, OnlinePolicy, CalibrationMap, ServedRung, ServingState),
+    *(OnlineGarch, OnlineLogHar, Kind, Listing),
     *(Buffer, Headroom, Lift, Maintenance, MarginLimits, Notice, Precedence, SpeedLimit),
 )
 

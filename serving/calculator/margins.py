@@ -1,7 +1,7 @@
 """One closed row through every rung: forecasts, margins, and which of them stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...calibrate.policies import (
     OnlinePolicy,
     OnlinePredictive,
 )
+from ...calibrate.probabilities import CalibrationMap, moved_part_way
 from ...calibrate.regime import Regime, RegimeStream
 from ...calibrate.served import ServedRung, ServingState
 from ...errors import InputError
@@ -117,7 +118,10 @@ class RowMargins:
         """Take one closed row; return the instruments that have a price in it."""
         present, log_return = row.present[0], row.log_return[0]
         features = self._features(row)
-        self.said = tuple(rung.advance(row, features) for rung in self.rungs)
+        self.said = tuple(
+            _calibrated(rung.advance(row, features), one.calibration)
+            for rung, one in zip(self.rungs, self.served, strict=True)
+        )
         realized = log_return**2 if features is None else features.variance[-1]
         forecast = np.where(present, [said.variance[:, self.column] for said in self.said], np.nan)
         margins = np.stack(
@@ -213,6 +217,18 @@ class RowMargins:
             own[...] = found
         self.standing.regime[...] = saved["regime"]
         self.said = ()
+
+
+def _calibrated(said: Said, calibration: Mapping[str, tuple[CalibrationMap | None, ...]]) -> Said:
+    """Return what a rung said with the probabilities that a backtest would have made of it."""
+    moved = dict(said.probabilities)
+    for name, maps in calibration.items():
+        if name in moved:
+            columns = zip(moved[name].T, maps, strict=True)
+            moved[name] = np.stack(
+                [c if one is None else moved_part_way(c, one) for c, one in columns], axis=-1
+            )
+    return replace(said, probabilities=moved)
 
 
 def _served_column(state: ServingState) -> int:

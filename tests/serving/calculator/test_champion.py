@@ -183,6 +183,21 @@ def test_a_network_champion_says_what_its_backtest_says_through_a_snapshot(netwo
     assert made.broken == {}
 
 
+def test_probabilities_are_calibrated_as_those_of_its_backtest(network, tmp_path):
+    made = loaded(*network.write(tmp_path / "v1"))
+    (maps, *_) = [one.calibration for one in made._margins.served]
+    assert any(one is not None for one in maps["stress_probability"])
+    final, panel = network.draft.forecaster, network.panel
+    rows = range(TRAINED, TRAINED + 5)  # a backtest learns anew every 28 days
+    wanted = final.forecast(final.history(panel), origins=slice(rows.start, rows.stop))
+    for place, row in enumerate(rows):
+        for one in made.apply(network.bars(row)):
+            i = panel.instruments.index(one.instrument)
+            for name in ("stress_probability", "liquidity_stress_probability"):
+                told, meant = getattr(one, name), getattr(wanted, name)[place, i, 0]
+                np.testing.assert_allclose(told, meant, rtol=1e-9, err_msg=name)
+
+
 def test_a_bundle_that_is_not_the_verified_one_is_refused(network, tmp_path):
     folder, digest = network.write(tmp_path / "v1")
     with pytest.raises(InputError, match="must have the digest 0000"):
