@@ -4,10 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from foremargin.errors import InputError
-from foremargin.features import FeatureStream, History, build_history
+from foremargin.features import (
+    ALL_FEATURES,
+    FeatureStream,
+    History,
+    build_history,
+    chosen_features,
+)
 from foremargin.markets import Panel
 from foremargin.models import (
     ALL_MIXTURES,
@@ -120,6 +127,19 @@ def test_a_mixture_says_what_the_batch_says(mixture: FittedMixture, history: His
         said = online.advance(rows, stream.update(rows), evaluate)
         assert said.model == "mixture"
         _compare(said, wanted, row - FIRST)
+
+
+def test_terms_of_the_day_are_not_asked_for_where_a_period_is_one(
+    mixture: FittedMixture, history: History
+) -> None:
+    _, state = _served(mixture, history)
+    wanted = {
+        one.name for one in chosen_features(history.panel, served_features(state, history.panel))
+    }
+    assert "log_variance_day" not in history.features.names
+    assert not wanted & {one.name for one in ALL_FEATURES if one.intraday_only}
+    hours = replace(history.panel, period=pd.Timedelta(hours=1))
+    assert "log_variance_day" in served_features(state, hours)
 
 
 def test_it_goes_on_from_what_was_written_down(mixture: FittedMixture, history: History) -> None:
