@@ -241,6 +241,7 @@ class CalculatorProcess:
             if time.monotonic() - began > s.longest_backoff_s:
                 backoff = s.backoff_s
             if self._reloading:
+                self._culprits = Culprits(s.deaths)  # another bundle may bear what this one did not
                 self._reloading, self.fault = False, "the calculator is loading another bundle"
                 self._results.put([])
                 continue

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -469,6 +470,24 @@ def test_a_record_that_ends_the_calculator_again_and_again_is_left_out_and_said_
             await until(lambda: service.table.rows["BTC"].quote.observed_at == bars[3].time)
             assert service.table.rows["BTC"].quote.calculation == expected(bars)
             assert calculator.deaths == 0  # it goes on from a snapshot behind the record
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_another_bundle_is_given_what_the_one_before_could_not_bear(tmp_path):
+    async def run():
+        calculator = process(tmp_path, deaths=1, snapshot_records=1_000)
+        async with running(tmp_path, calculator=calculator) as service:
+            await service.accept([tick(999 * HOUR, "kill")], by="")
+            await service.accept([bar(1_000)], by="")
+            await until(lambda: service.table.rows["BTC"].quote.observed_at == 1_000 * HOUR)
+            snapshots = Snapshots(tmp_path / "calculator")
+            await until(lambda: snapshots.latest() is not None)
+            shutil.rmtree(tmp_path / "calculator")  # as if they were of the bundle before
+            await calculator.reload()
+            await until(lambda: calculator.deaths == 2 and not calculator.fault)
+            assert left_out(service) == [service.core.left_out.last.sequence]
 
     asyncio.run(run())
 
