@@ -239,6 +239,24 @@ def test_a_connection_is_closed_when_it_was_idle_for_the_whole_time(run, build, 
     run(work())
 
 
+def test_a_connection_that_waits_for_its_answer_is_not_idle(run, build, model, tokens):
+    server = Server(build(additions=model.additions()), timeout_keep_alive=0.02)
+
+    async def work():
+        wire = server.connect()
+        await ask(server, wire, get(token=tokens["all"]))
+        await ask(server, wire, infer(token=tokens["all"]))
+        await asyncio.sleep(0.06)
+        assert not wire.closed
+        model.asked[0][2].set_result(Answer(body=b"late"))
+        await server.settle()
+        assert statuses(wire.written) == [200, 200]
+        await asyncio.sleep(0.06)
+        assert wire.closed
+
+    run(work())
+
+
 def test_connections_beyond_the_limit_are_refused_by_uvicorn(run, build, tokens):
     server = Server(build(), limit_concurrency=2)
 
