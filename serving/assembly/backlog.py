@@ -74,6 +74,6 @@ class Backlog:
             more = self._waiting[0]()
         except Exception:
             _logger.exception("a piece of work failed and is left out")
-            more = False
+            more = True  # its items are gone; the rest is as good as it was
         if not more:
             self._waiting.popleft()

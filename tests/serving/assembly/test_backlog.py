@@ -9,10 +9,13 @@ from foremargin.serving.assembly.backlog import Backlog
 def test_items_are_taken_in_order_between_the_turns_of_others(caplog):
     async def scenario():
         taken: list[object] = []
+        rest: list[int] = []
         backlog, turns = Backlog(), 0
 
         def fails(piece):
-            raise ValueError("no")
+            if 30 in piece:
+                raise ValueError("no")
+            rest.extend(piece)
 
         backlog.put(taken.extend, range(50))
         backlog.put(fails, range(100))
@@ -22,10 +25,11 @@ def test_items_are_taken_in_order_between_the_turns_of_others(caplog):
             turns += 1
             await asyncio.sleep(0)
         task.cancel()
-        return taken, turns
+        return taken, rest, turns
 
-    taken, turns = asyncio.run(scenario())
+    taken, rest, turns = asyncio.run(scenario())
     assert taken == [*range(50), "a", "b"]
+    assert rest == [*range(20), *range(40, 100)], "the piece of twenty that failed, and no more"
     assert turns >= 4
     assert "a piece of work failed" in caplog.text
 
