@@ -2,11 +2,15 @@
 
 import asyncio
 import shutil
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from foremargin.serving.assembly import remembering
+from foremargin.serving.assembly.backlog import Backlog
+from foremargin.serving.journal import Snapshots
 
 HOUR = 3_600_000_000_000
 
@@ -81,3 +85,20 @@ def test_torn_memory_is_made_up_for_or_said_with_since_when(
         assert bars[0].time < said["since"] <= bars[19].time
         assert 0 < said["coverage"][0]["judged"] < 19
         assert "the monitor began anew" in caplog.text
+
+
+def test_what_is_known_in_part_is_not_kept_at_the_end(tmp_path):
+    async def scenario():
+        monitor: Any = SimpleNamespace(catching_up=True, names=lambda: ["BTC"])
+        service: Any = SimpleNamespace(core=SimpleNamespace(last=7), digest_at=lambda _: bytes(32))
+        made = remembering.Remembering(monitor, service=service, backlog=Backlog(), folder=tmp_path)
+        monitor.remember, monitor.memory = list, lambda rows: b"half"
+        await made.close()
+        assert Snapshots(tmp_path).latest() is None
+        monitor.catching_up = False
+        await made.close()
+        kept = Snapshots(tmp_path).latest()
+        assert kept is not None
+        assert (kept.sequence, kept.content) == (7, b"half")
+
+    asyncio.run(scenario())
