@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+_KNOWN = 100
+
 
 class LeftOut(Struct, frozen=True):
     """A record of observations that was acknowledged and has changed no margin.
@@ -29,17 +31,20 @@ class Omissions(Struct, frozen=True):
         Newest of them.
     at : int
         When it was told of that, ns UTC.
+    known : tuple of int
+        Sequences of the newest of them, some hundred.
     """
 
     count: int = 0
     last: LeftOut | None = None
     at: int = 0
+    known: tuple[int, ...] = ()
 
     def plus(self, one: LeftOut, *, now: int) -> "Omissions":
         """Return them with one more; unchanged if a calculator that began again says it again."""
-        if self.last is not None and one.sequence <= self.last.sequence:
+        if one.sequence in self.known:
             return self
-        return Omissions(self.count + 1, one, now)
+        return Omissions(self.count + 1, one, now, (*self.known, one.sequence)[-_KNOWN:])
 
     def told(self) -> str:
         """Return the newest as a sentence; empty if there is none."""

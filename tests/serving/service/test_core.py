@@ -82,7 +82,7 @@ def test_what_was_left_out_is_read_from_the_journal():
     core = ServiceCore(["BTC"])
     left_out = LeftOut(7, "it ended the calculator")
     core.replay(Record(8, HOUR, "left-out", "", msgspec.json.encode(left_out), bytes(32)))
-    assert core.left_out == core.state().left_out == Omissions(1, left_out, HOUR)
+    assert core.left_out == core.state().left_out == Omissions(1, left_out, HOUR, (7,))
 
 
 class Source:
