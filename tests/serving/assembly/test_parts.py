@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from foremargin.errors import InputError
-from foremargin.serving.assembly import read_settings
+from foremargin.serving.assembly import correlations, read_settings
 from foremargin.serving.assembly.correlations import MOST_INSTRUMENTS, LiveScenarios
 from foremargin.serving.assembly.feeds import Feed
+from foremargin.serving.http.scenarios import forecast_scenarios
 from foremargin.serving.observations import encode_observations
 from foremargin.serving.ports import Outcome, Receipt
 from foremargin.serving.table import QuoteTable
@@ -62,6 +64,45 @@ def test_correlations_follow_the_bars(make_bar):
     apart = live.simulate({"A": 1e4, "C": -1e4})["initial_margin"]
     assert live.simulate(spread)["initial_margin"] < 0.8 * apart
     assert live.simulate({"A": 1e4})["initial_margin"] == 300.0
+
+
+def test_covariance_is_of_forecast_volatilities_and_products_of_rows_that_both_were_in(
+    make_bar, monkeypatch
+):
+    given = []
+
+    def scenarios(names, covariance):
+        given.append(covariance)
+        return forecast_scenarios(names, covariance)
+
+    monkeypatch.setattr(correlations, "forecast_scenarios", scenarios)
+    rng, names, sigma = np.random.default_rng(3), ("A", "B"), np.array([0.02, 0.05])
+    quotes = []
+    for name, one in zip(names, sigma, strict=True):
+        quote = quoted(name, 300, sigma=float(one))
+        assert quote.calculation is not None
+        made_of = replace(quote.calculation, horizon_periods=4)
+        quotes.append(replace(quote, calculation=made_of))
+    table = QuoteTable()
+    table.write(quotes)
+    live = LiveScenarios(names, table)
+    live.quoted(quotes)
+    close = np.full(2, 100.0)
+    products = np.array([[1.0, 0.5], [0.5, 1.0]])
+    for hour in range(40):
+        before = close.copy()
+        here = np.array([True, hour % 3 > 0])  # B has every third row missing
+        close[here] *= np.exp(rng.normal(0.0, 0.03, 2))[here]
+        seen = [k for k in range(2) if here[k]]
+        live.observed([make_bar(names[k], hour, float(close[k])) for k in seen])
+        if here.all() and hour > 1:  # a first bar has no return
+            score = np.log(close / before) / (sigma / 2.0)
+            products = 0.97 * products + 0.03 * np.outer(score, score)
+    live.observed([make_bar("A", 40, 100.0)])  # closes the row
+    live.simulate({"A": 1e4, "B": -1e4})
+    scale = np.sqrt(np.diagonal(products))
+    wanted = products / np.outer(scale, scale) * np.outer(sigma, sigma)
+    np.testing.assert_allclose(given[-1], wanted, rtol=1e-12)
 
 
 def test_what_if_without_any_forecast_is_refused():
