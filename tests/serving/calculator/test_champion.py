@@ -1,5 +1,6 @@
 """A network champion from its training to its margins, and what becomes of it when it breaks."""
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from foremargin.errors import InputError
 from foremargin.features import build_history
 from foremargin.markets import Panel
 from foremargin.serving.bundles import BundleStore
+from foremargin.serving.calculator import deployed
 from foremargin.serving.calculator.calculator import Calculator
 from foremargin.serving.calculator.deployed import calculator
 from foremargin.serving.calculator.network import NetworkRung
@@ -237,6 +239,22 @@ def test_a_network_that_breaks_in_service_never_lowers_a_margin(network, tmp_pat
     for one in made.apply(network.bars(TRAINED + 6)):
         assert one.basis == "garch"
         assert (initial(one) >= before[one.instrument] - 1e-12).all()
+
+
+def test_a_network_that_is_late_is_not_waited_for(network, tmp_path, monkeypatch):
+    asked = NetworkRung.advance
+
+    def slow(self, rows, features):
+        time.sleep(0.4)
+        return asked(self, rows, features)
+
+    monkeypatch.setattr(NetworkRung, "advance", slow)
+    monkeypatch.setattr(deployed, "_DEADLINE_S", 0.05)
+    made = loaded(*network.write(tmp_path / "v1"))
+    for one in made.current():
+        assert one.basis == "linear"
+        assert one.reason == "network: late, took more than 0.05 s"
+    made.close()
 
 
 @pytest.mark.parametrize("first", ["network", "linear"])
