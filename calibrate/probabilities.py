@@ -19,7 +19,7 @@ References
    Probability Estimates", KDD.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -184,14 +184,15 @@ def _walk(
     if probability is None:
         return None
     rows = slice(first_row, first_row + len(probability))
+    known_from = _known_from(probability, outcomes[rows], history.targets.known_at[rows])
+    learn = partial(
+        _learnt, probability, outcomes[rows], known_from, horizons=history.horizons, method=method
+    )
     out = probability.copy()
     for block in _months(history.panel.time[rows]):
         if block.stop <= needed:
             continue
-        maps = _learnt(
-            probability, outcomes, history, first_row=first_row, start=block.start, method=method
-        )
-        for k, learnt in enumerate(maps):
+        for k, learnt in enumerate(learn(before=first_row + block.start)):
             if learnt is not None:
                 out[block, :, k] = moved_part_way(probability[block, :, k], learnt)
     return out
@@ -219,39 +220,43 @@ def maps_at(
         By the name of the probability, a map for each horizon; None while there are too few events.
         A probability that the forecast has none of is absent.
     """
-    start = _months(history.panel.time[first_row : row + 1])[-1].start
-    targets = history.targets
-    given = {
-        "stress_probability": (forecast.stress_probability, targets.stress),
-        "liquidity_stress_probability": (
-            forecast.liquidity_stress_probability,
-            targets.liquidity_stress,
-        ),
-    }
-    return {
-        name: _learnt(probability, outcomes, history, first_row=first_row, start=start)
-        for name, (probability, outcomes) in given.items()
-        if probability is not None
-    }
+    before = first_row + _months(history.panel.time[first_row : row + 1])[-1].start
+    targets, out = history.targets, {}
+    for name, outcomes in (
+        ("stress_probability", targets.stress),
+        ("liquidity_stress_probability", targets.liquidity_stress),
+    ):
+        said: Array | None = getattr(forecast, name)
+        if said is None:
+            continue
+        probability = said[: row + 1 - first_row]
+        rows = slice(first_row, first_row + len(probability))
+        known_from = _known_from(probability, outcomes[rows], targets.known_at[rows])
+        out[name] = _learnt(
+            probability, outcomes[rows], known_from, before=before, horizons=history.horizons
+        )
+    return out
+
+
+def _known_from(probability: Array, outcome: Array, known_at: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the panel row from which each origin can be learned from; where never, the largest."""
+    usable = np.isfinite(probability) & np.isfinite(outcome)
+    return np.where(usable, known_at, np.iinfo(known_at.dtype).max)
 
 
 def _learnt(
     probability: Array,
-    outcomes: Array,
-    history: History,
+    outcome: Array,
+    known_from: NDArray[np.intp],
     *,
-    first_row: int,
-    start: int,
+    before: int,
+    horizons: Sequence[int],
     method: Calibration = Calibration.BETA,
 ) -> tuple[CalibrationMap | None, ...]:
-    """Learn from the origins whose outcome was complete at origin `start`, by horizon."""
-    rows = slice(first_row, first_row + len(probability))
-    outcome, known_at = outcomes[rows], history.targets.known_at[rows]
-    probability = probability[: len(outcome)]
-    usable = np.isfinite(probability) & np.isfinite(outcome)
+    """Learn from the origins that are known at panel row `before`, by horizon."""
     maps: list[CalibrationMap | None] = []
-    for k, horizon in enumerate(history.horizons):
-        past = usable[..., k] & (known_at[..., k] <= first_row + start)
+    for k, horizon in enumerate(horizons):
+        past = known_from[..., k] <= before
         try:
             learnt = fit_calibration(
                 probability[past, k], outcome[past, k], horizon=horizon, method=method

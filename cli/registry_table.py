@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..training import ChampionEvent, Gate, Registry, Version
+from ..training import ChampionEvent, Gate, Registry, TrainingResult, Version
 
 _WIDTH = 100  # where the output goes to no terminal
 _LOWER_IS_BETTER = ("qlike_loss", "fz0_loss", "calibration_error")
@@ -85,6 +85,28 @@ def print_comparison(scores: pd.DataFrame, versions: Sequence[Version]) -> None:
             "" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}",
         )
     _console().print(table)
+
+
+def say_trained(result: TrainingResult, *, as_json: bool) -> None:
+    """Say what a training left."""
+    version = result.version
+    if as_json:
+        content = {
+            **version.as_dict(),
+            "promoted": result.promoted,
+            "verdict": result.verdict,
+            "bundle": str(result.folder),
+            "signed": result.signed,
+            "notes": list(result.notes),
+            "gates": [gate.as_dict() for gate in result.gates],
+        }
+        typer.echo(json.dumps(content, indent=1))
+        return
+    print_gates(result.gates)
+    typer.echo(f"{version.name} version {version.version} {result.verdict}")
+    signed = "signed" if result.signed else "not signed: FOREMARGIN_SIGNING_KEY names no key"
+    typer.echo(f"bundle      {result.folder} ({signed})")
+    typer.echo(f"MLflow run  {version.run_id}")
 
 
 def say_event(registry: Registry, name: str, event: ChampionEvent, as_json: bool) -> None:

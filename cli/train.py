@@ -1,6 +1,5 @@
 """``foremargin train``: fit the final forecaster, gate it, register it."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -51,24 +50,8 @@ def train(
     execution = runs.execution(store, workers=workers, cluster=cluster, resume=resume)
     with runs.progress_bar(shown=progress) as tell:
         result = run_training(prepared, store=store, execution=execution, progress=tell)
-    version = result.version
-    if as_json:
-        content = {
-            **version.as_dict(),
-            "promoted": result.promoted,
-            "verdict": result.verdict,
-            "bundle": str(result.folder),
-            "signed": result.signed,
-            "notes": list(result.notes),
-            "gates": [gate.as_dict() for gate in result.gates],
-        }
-        typer.echo(json.dumps(content, indent=1))
-    else:
-        registry_table.print_gates(result.gates)
-        typer.echo(f"{version.name} version {version.version} {result.verdict}")
-        signed = "signed" if result.signed else "not signed: FOREMARGIN_SIGNING_KEY names no key"
-        typer.echo(f"bundle      {result.folder} ({signed})")
-        typer.echo(f"MLflow run  {version.run_id}")
+    registry_table.say_trained(result, as_json=as_json)
     runs.say_notes(note for note in result.notes if note not in prepared.notes)
     if not result.promoted:
+        version = result.version
         raise GateError(f"{version.name} version {version.version} {result.verdict}")
