@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-_KNOWN = 100
+_KNOWN = 100  # sequences
 
 
 class LeftOut(Struct, frozen=True):
