@@ -369,6 +369,10 @@ def test_tls_is_for_https_and_looks_whom_it_talks_to():
     blind.verify_mode = ssl.CERT_NONE
     with pytest.raises(InputError, match="must check the service's certificate and name"):
         AsyncClient("https://margins.example", tls=blind)
+    half = ssl.create_default_context()
+    half.verify_mode = ssl.CERT_OPTIONAL
+    with pytest.raises(InputError, match="must check the service's certificate and name"):
+        Client("https://margins.example", tls=half)
 
 
 @pytest.mark.parametrize("address", ["", "margins.example", "ftp://a", "http://a/v1", "http://a?b"])
